@@ -1,0 +1,68 @@
+"""What a computed handler gets and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from addons.pipeline.exchange import AccountContext, ApiKey, Request, Team
+
+if TYPE_CHECKING:
+    from addons.pipeline.services import Services
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a handler.
+
+    `params`: path parameters, decoded. `query` and `body`: as validated by the rule's `params` and `body` blocks
+    (converted, defaults filled in); `body` is None where the rule takes none. `base_url`: public root of this
+    gateway without trailing slash, dialect prefix not included. `prefix`: `/api` in the envelope dialect, else "".
+    """
+
+    params: Mapping[str, str]
+    query: Mapping[str, Any]
+    body: Any
+    request: Request
+    team: Team
+    key: ApiKey
+    account: AccountContext | None
+    services: Services
+    base_url: str
+    prefix: str
+    client_ip: str
+    queries: list[str] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        """The clock of the services, UTC."""
+        return self.services.clock()
+
+
+@dataclass(slots=True)
+class NextPage:
+    """Query parameters of the next page, merged over the request's own; None means that this is the last page."""
+
+    query: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """`data`: plain Python (Decimal is an exact JSON number, datetime upstream's format) or bytes of JSON.
+
+    `bare`: no envelope in either dialect. `page`: adds `_pagination` in the envelope. `raw`: a non-JSON body with its
+    own Content-Type in `headers` (a redirect, a page); `data` is then ignored.
+    """
+
+    data: Any = None
+    status: int = 200
+    bare: bool = False
+    page: NextPage | None = None
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    raw: bytes | None = None
+    meta: Mapping[str, Any] | None = None
+    pagination: Mapping[str, Any] | None = None  # extra members of `_pagination`, e.g. notice
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
