@@ -1,0 +1,1 @@
+"""Outgoing connections: what they may reach."""
