@@ -4,8 +4,8 @@ The check sits in the socket factory of the connector, so it sees the very addre
 names that resolve to something else the second time (DNS rebinding), IP literals in any spelling and every address of
 a dual-stack name all pass through it. A URL that goes through an HTTP proxy is checked at the proxy's address.
 
-    policy = AddressPolicy.of(config.network.allow_private)     # False | True | list of CIDR
-    async with aiohttp.ClientSession(connector=guarded_connector(policy)) as session: ...
+    policy = AddressPolicy.of(config.network.allow_private)     # networks and host names
+    async with aiohttp.ClientSession(connector=GuardedConnector(policy)) as session: ...
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from aiohttp.connector import AddrInfoType
+from aiohttp.connector import AddrInfoType, Connection
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -43,6 +44,9 @@ ALSO_REFUSED: tuple[IPNetwork, ...] = (
 )
 
 
+_connecting_to: ContextVar[str | None] = ContextVar("connecting_to", default=None)
+
+
 class AddressRefused(OSError):
     """The address is not public and not on the allow-list `network.allow_private`."""
 
@@ -53,21 +57,28 @@ class AddressRefused(OSError):
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Which addresses may be connected to: all public ones, and `allowed` networks."""
+    """Which addresses may be connected to: all public ones, `allowed` networks, and what names in `hosts` resolve to."""
 
     allowed: tuple[IPNetwork, ...] = ()
+    hosts: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, allow_private: bool | Iterable[str]) -> AddressPolicy:
-        """From config: False (public only), True (anything), or a list of networks such as `10.0.0.0/8`.
+    def of(cls, allow_private: Iterable[str] = ()) -> AddressPolicy:
+        """From config: networks (`10.0.0.0/8`, `::1`) and host names (`hooks.corp.test`, `*.corp.test`)."""
+        networks, hosts = [], set()
+        for text in allow_private:
+            try:
+                networks.append(ipaddress.ip_network(text))
+            except ValueError:
+                hosts.add(text.lower().rstrip("."))
+        return cls(tuple(networks), frozenset(hosts))
 
-        Raises ValueError for text that is no network.
-        """
-        if allow_private is True:
-            return cls((ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")))
-        if allow_private is False:
-            return cls()
-        return cls(tuple(ipaddress.ip_network(text) for text in allow_private))
+    def trusts(self, host: str | None) -> bool:
+        """Whether the allow-list names `host`, itself or by `*.parent`."""
+        if not host or not self.hosts:
+            return False
+        name = host.lower().rstrip(".")
+        return name in self.hosts or any(name.endswith(h[1:]) for h in self.hosts if h.startswith("*."))
 
     def refuses(self, address: str) -> bool:
         """True when `address` (an IP literal) must not be reached. Text that is no IP literal is refused."""
@@ -110,15 +121,26 @@ def _not_public(address: IPAddress) -> bool:
     )
 
 
-def guarded_connector(policy: AddressPolicy, **options: Any) -> aiohttp.TCPConnector:
-    """A connector that opens no socket to an address that `policy` refuses; `options` go to `aiohttp.TCPConnector`."""
+class GuardedConnector(aiohttp.TCPConnector):
+    """Opens no socket to an address that `policy` refuses; `options` go to `aiohttp.TCPConnector`."""
 
-    def open_socket(info: AddrInfoType) -> socket.socket:
+    def __init__(self, policy: AddressPolicy, **options: Any) -> None:
+        super().__init__(socket_factory=self._open, **options)
+        self._policy = policy
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:
+        target = req.proxy or req.url
+        token = _connecting_to.set(target.host)
+        try:
+            return await super().connect(req, traces, timeout)
+        finally:
+            _connecting_to.reset(token)
+
+    def _open(self, info: AddrInfoType) -> socket.socket:
         family, kind, proto, _, address = info
-        policy.check(str(address[0]))
+        if not self._policy.trusts(_connecting_to.get()):
+            self._policy.check(str(address[0]))
         return socket.socket(family=family, type=kind, proto=proto)
-
-    return aiohttp.TCPConnector(socket_factory=open_socket, **options)
 
 
 def refused(error: BaseException | None) -> AddressRefused | None:

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from addons.net.address_check import AddressPolicy, AddressRefused, guarded_connector, refused
+from addons.net.address_check import AddressPolicy, AddressRefused, GuardedConnector, refused
 
 REFUSED = [
     # private, loopback, unspecified, link-local, carrier NAT
@@ -33,27 +33,25 @@ PUBLIC = ["1.1.1.1", "8.8.8.8", "2606:4700::1111", "2a00:1450:4001::200e", "::ff
 @pytest.mark.parametrize("address", REFUSED)
 def test_refuses_addresses_that_are_not_public(address: str) -> None:
     """Private, local, metadata, multicast and reserved ranges are refused in both families and in every embedding."""
-    assert AddressPolicy.of(False).refuses(address)
+    assert AddressPolicy.of().refuses(address)
     with pytest.raises(AddressRefused):
-        AddressPolicy.of(False).check(address)
+        AddressPolicy.of().check(address)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_lets_public_addresses_through(address: str) -> None:
     """What is public stays reachable, also behind NAT64."""
-    assert not AddressPolicy.of(False).refuses(address)
+    assert not AddressPolicy.of().refuses(address)
 
 
 def test_allow_list_opens_only_the_named_networks() -> None:
-    """`network.allow_private` takes networks; an IPv4 network also covers the mapped spelling; True opens everything."""
+    """`network.allow_private` takes networks; an IPv4 network also covers the mapped spelling."""
     policy = AddressPolicy.of(["127.0.0.0/8", "fd00::/8"])
     assert not policy.refuses("127.0.0.1")
     assert not policy.refuses("::ffff:127.0.0.1")
     assert not policy.refuses("fd00::5")
     assert policy.refuses("10.0.0.1")
-    assert not AddressPolicy.of(True).refuses("10.0.0.1")
-    with pytest.raises(ValueError, match="not-a-network"):
-        AddressPolicy.of(["not-a-network"])
+    assert not AddressPolicy.of(["10.0.0.1"]).refuses("10.0.0.1")
 
 
 class Rebinding(AbstractResolver):
@@ -88,7 +86,7 @@ async def serve() -> tuple[web.AppRunner, int, list[str]]:
 async def test_no_connection_leaves_for_a_refused_address(url: str) -> None:
     """Literals and names alike are judged by the address that is connected to; the server never sees a byte."""
     runner, port, seen = await serve()
-    connector = guarded_connector(AddressPolicy.of(False), resolver=Rebinding(), use_dns_cache=False)
+    connector = GuardedConnector(AddressPolicy.of(), resolver=Rebinding(), use_dns_cache=False)
     try:
         async with aiohttp.ClientSession(connector=connector) as session:
             with pytest.raises(aiohttp.ClientError) as caught:
@@ -102,7 +100,7 @@ async def test_no_connection_leaves_for_a_refused_address(url: str) -> None:
 async def test_an_allowed_address_is_reached() -> None:
     """The allow-list makes a private service reachable, as tests and private deployments need."""
     runner, port, seen = await serve()
-    connector = guarded_connector(AddressPolicy.of(["127.0.0.0/8"]))
+    connector = GuardedConnector(AddressPolicy.of(["127.0.0.0/8"]))
     try:
         async with (
             aiohttp.ClientSession(connector=connector) as session,
@@ -114,9 +112,27 @@ async def test_an_allowed_address_is_reached() -> None:
         await runner.cleanup()
 
 
+@pytest.mark.parametrize(("host", "reached"), [("hooks.corp.test", True), ("a.inner.test", True), ("inner.test", False)])
+async def test_an_allowed_host_is_reached_at_whatever_address_it_has(host: str, reached: bool) -> None:
+    """The allow-list takes names too; a name that it does not cover stays refused on the same address."""
+    runner, port, seen = await serve()
+    policy = AddressPolicy.of(["hooks.corp.test", "*.inner.test"])
+    connector = GuardedConnector(policy, resolver=Rebinding(), use_dns_cache=False)
+    try:
+        async with aiohttp.ClientSession(connector=connector) as session:
+            try:
+                async with session.get(f"http://{host}:{port}/y") as got:
+                    assert got.status == 200
+            except aiohttp.ClientError as e:
+                assert refused(e) is not None
+        assert seen == (["/y"] if reached else [])
+    finally:
+        await runner.cleanup()
+
+
 async def test_other_failures_are_not_taken_for_refusals() -> None:
     """A closed port is a failure of the network, not of the policy."""
-    connector = guarded_connector(AddressPolicy.of(True))
+    connector = GuardedConnector(AddressPolicy.of(["127.0.0.0/8"]))
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
