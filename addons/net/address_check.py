@@ -128,7 +128,7 @@ class GuardedConnector(aiohttp.TCPConnector):
         super().__init__(socket_factory=self._open, **options)
         self._policy = policy
 
-    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:  # noqa: ASYNC109 (the signature of aiohttp)
         target = req.proxy or req.url
         token = _connecting_to.set(target.host)
         try:
