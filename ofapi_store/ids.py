@@ -1,0 +1,33 @@
+"""Random identifiers and API tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+_TOKEN_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # noqa: S105 (the digits of base 62)
+_TOKEN_BYTES = 32
+_TOKEN_LENGTH = 43  # base 62 digits that hold 32 bytes
+
+TOKEN_PREFIX = "ofapi_"  # noqa: S105
+
+
+def new_id(prefix: str, length: int = 24) -> str:
+    """`<prefix>_<lower-case letters and digits>`, 124 random bits at the default length."""
+    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(length))}"
+
+
+def new_token(prefix: str = TOKEN_PREFIX) -> str:
+    """A bearer token: the prefix and 32 random bytes in base 62. Shown once, never stored."""
+    number = int.from_bytes(secrets.token_bytes(_TOKEN_BYTES))
+    digits = []
+    for _ in range(_TOKEN_LENGTH):
+        number, digit = divmod(number, 62)
+        digits.append(_TOKEN_ALPHABET[digit])
+    return prefix + "".join(digits)
+
+
+def token_hash(token: str) -> str:
+    """What is stored of a token: SHA-256, hex."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
