@@ -130,7 +130,7 @@ class Upstream(Section):
 class StoreSection(Section):
     """The local store."""
 
-    url: StoreUrl | SecretRef = Field(
+    url: StoreUrl = Field(
         "sqlite:///data/ofapi.db",
         description="sqlite:///file or postgresql://user@host/database; with a password, by reference.",
     )

@@ -13,7 +13,9 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     model_validator,
 )
@@ -125,7 +127,9 @@ def _mount(value: str) -> str:
     return value.rstrip("/") or "/"
 
 
-def _store_url(value: str, info: ValidationInfo) -> str:
+def _store_url(value: str | SecretRef, info: ValidationInfo) -> str | SecretRef:
+    if isinstance(value, SecretRef):
+        return value
     scheme, _, rest = value.partition(":")
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         if urlsplit(value).password:
@@ -141,7 +145,11 @@ HostName = Annotated[str, AfterValidator(_host)]
 HostOrCidr = Annotated[str, AfterValidator(_network)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Mount = Annotated[str, AfterValidator(_mount)]
-StoreUrl = Annotated[str, AfterValidator(_store_url)]
+StoreUrl = Annotated[
+    Annotated[str, Tag("url")] | Annotated[SecretRef, Tag("reference")],
+    Discriminator(lambda value: "url" if isinstance(value, str) else "reference"),
+    AfterValidator(_store_url),
+]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]

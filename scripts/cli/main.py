@@ -1,0 +1,107 @@
+"""The operator's command `ofapi`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scripts.cli.frame import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    App,
+    CliError,
+    _want_config,
+    _want_json,
+    note,
+    state,
+)
+
+GROUPS: dict[str, str] = {
+    "rules": "Check, list and explain the rules.",
+    "teams": "Teams, who own keys and accounts, and their credits.",
+    "keys": "API keys.",
+    "accounts": "Connected OnlyFans accounts.",
+    "jobs": "Work that happens later: look, retry, cancel.",
+    "db": "Make, upgrade, check and back up the store.",
+}
+"""Modules `scripts.cli.<name>` with an `app`; the name is the command's."""
+
+COMMANDS: tuple[str, ...] = ("demo", "run", "sync", "simulate", "doctor")
+"""Modules `scripts.cli.<name>` with a function `command`."""
+
+EPILOG = "Exit codes: 0 done, 1 it failed or something is wrong, 2 wrong usage, 3 the config cannot be used, 130 interrupted."
+
+
+def _globals(
+    json_output: Annotated[bool, typer.Option("--json", help="One JSON value on standard output.")] = False,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Config file.")] = None,
+) -> None:
+    _want_json(json_output)
+    _want_config(config)
+
+
+def build() -> App:
+    """The command tree. The modules import what they need when they run, so that `--help` is quick."""
+    from scripts.cli.frame import Command
+
+    app = App(help="Self-hosted gateway to OnlyFans for agencies and their tools.", epilog=EPILOG)
+    app.callback()(_globals)
+    for name in COMMANDS:
+        module = importlib.import_module(f"scripts.cli.{name}")
+        app.command(name, cls=Command)(module.command)
+    for name, text in GROUPS.items():
+        app.add_typer(importlib.import_module(f"scripts.cli.{name}").app, name=name, help=text)
+    return app
+
+
+def _fail(body: dict[str, Any], code: int) -> int:
+    if state.json:
+        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+    else:
+        note(f"ofapi: {body['message']}")
+    return code
+
+
+def run(argv: list[str]) -> int:
+    """Runs one command line, returns the exit code."""
+    state.json, state.config, state.emitted = "--json" in argv, None, False
+    from typer.main import get_command
+
+    command = get_command(build())
+    try:
+        result = command.main(args=argv, prog_name="ofapi", standalone_mode=False)
+    except CliError as e:
+        return _fail(e.body(), e.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail({"error": "interrupted", "message": "interrupted"}, EXIT_INTERRUPTED)
+    except typer.Exit as e:
+        return int(e.exit_code)
+    except Exception as e:
+        if hasattr(e, "format_message") and hasattr(e, "exit_code"):  # typer's usage errors
+            return _usage(e)
+        if state.json:
+            return _fail({"error": "unexpected", "message": f"{type(e).__name__}: {e}"}, EXIT_FAILED)
+        raise
+    return int(result or 0) if isinstance(result, int) else 0
+
+
+def _usage(error: Any) -> int:
+    if not state.json:
+        error.show()
+        return int(error.exit_code)
+    return _fail({"error": "usage", "message": error.format_message()}, int(error.exit_code))
+
+
+def main() -> None:
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # `ofapi … | head`
+        sys.stderr.close()
+        code = EXIT_FAILED
+    sys.exit(code)
