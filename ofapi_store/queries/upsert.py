@@ -1,0 +1,22 @@
+"""INSERT … ON CONFLICT on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+Insert = postgresql.Insert | sqlite.Insert
+
+
+def insert_for(conn: Connection, table: Table) -> Any:
+    """The dialect's `insert(table)`, with `.excluded`, `.on_conflict_do_update` and `.on_conflict_do_nothing`."""
+    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def insert_missing(conn: Connection, table: Table, rows: Sequence[dict[str, Any]], *keys: str) -> None:
+    """Inserts the rows whose `keys` are not there yet; leaves the others as they are."""
+    if rows:
+        conn.execute(insert_for(conn, table).on_conflict_do_nothing(index_elements=list(keys)), list(rows))
