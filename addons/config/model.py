@@ -43,7 +43,7 @@ class Config(Section):
     @classmethod
     def build(cls, data: Mapping[str, Any] | None = None, *, base: Path | str | None = None) -> Config:
         """From plain data, paths relative to `base` (default: the working directory). Raises pydantic's ValidationError."""
-        whole = {name: {} for name, f in cls.model_fields.items() if name != "public_url"} | dict(data or {})
+        whole = sections() | dict(data or {})
         return cls.model_validate(whole, context={"base": Path(base or Path.cwd()).absolute()})
 
     @property
@@ -60,3 +60,8 @@ class Config(Section):
     def secret_keys(self) -> list[str]:
         """The encryption keys, first the one that encrypts. Raises SecretMissing."""
         return [ref.resolve() for ref in self.secrets.keys]
+
+
+def sections() -> dict[str, Any]:
+    """Every section, empty: given explicitly, their default paths are resolved like those of the file."""
+    return {name: {} for name in Config.model_fields if name != "public_url"}

@@ -145,8 +145,14 @@ class Secrets(Section):
     keys: tuple[SecretRef, ...] = Field(
         ({"file": "data/secret.key"},),  # type: ignore[arg-type]
         description="References to Fernet keys; the first encrypts, all decrypt. A missing first file is made at set-up.",
-        min_length=1,
     )
+
+    @field_validator("keys")
+    @classmethod
+    def _at_least_one(cls, value: tuple[SecretRef, ...]) -> tuple[SecretRef, ...]:
+        if not value:
+            raise ValueError("name at least one key: {env: NAME} or {file: path}")
+        return value
 
 
 class Limits(Section):

@@ -56,7 +56,7 @@ class SecretRef(Section):
     @model_validator(mode="before")
     @classmethod
     def _no_literal(cls, value: Any) -> Any:
-        if isinstance(value, str):  # the text itself must not reach an error message
+        if not isinstance(value, dict | SecretRef):  # the value itself must not reach an error message
             raise ValueError("a secret is named, not written: use {env: NAME} or {file: path}")
         return value
 
