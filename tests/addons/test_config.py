@@ -98,7 +98,7 @@ def test_secrets_never_appear_in_errors(tmp_path: Path) -> None:
 )
 def test_bad_values_say_what_was_expected(tmp_path: Path, text: str, expected: str) -> None:
     """A value that cannot work stops the load with a text that says what would."""
-    with pytest.raises(ConfigError, match="config.yaml") as caught:
+    with pytest.raises(ConfigError, match=r"config\.yaml") as caught:
         load_config(write(tmp_path, text))
     assert expected in str(caught.value)
 
