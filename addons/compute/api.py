@@ -20,6 +20,7 @@ class Call:
     `params`: path parameters, decoded. `query` and `body`: as validated by the rule's `params` and `body` blocks
     (converted, defaults filled in); `body` is None where the rule takes none. `base_url`: public root of this
     gateway without trailing slash, dialect prefix not included. `prefix`: `/api` in the envelope dialect, else "".
+    `args`: the rule's own settings for the handler, for example which kind of link it is about.
     """
 
     params: Mapping[str, str]
@@ -34,6 +35,7 @@ class Call:
     prefix: str
     client_ip: str
     queries: list[str] = field(default_factory=list)
+    args: Mapping[str, Any] = field(default_factory=dict)
 
     def now(self) -> datetime:
         """The clock of the services, UTC."""
