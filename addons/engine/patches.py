@@ -1,0 +1,50 @@
+"""The places where the gateway replaces parts of mitmproxy, all of them.
+
+mitmproxy offers no hook for bounds on headers, error pages, timeouts and retries. Its HTTP layer looks its parts up by
+name in one module, so subclasses are put there. `install` refuses a mitmproxy in which a name is gone;
+tests/addons/engine/test_patches.py fails when the code behind one changes.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from mitmproxy.addons import next_layer
+from mitmproxy.proxy import layers
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers.http import _http1, _http2, _http3
+
+from addons.engine import errorpages
+from addons.engine.http1 import GatewayHttp1Client, GatewayHttp1Server
+from addons.engine.layer import GatewayHttpLayer
+from addons.engine.policy import Policy
+from addons.engine.stream import GatewayStream
+
+REPLACED: tuple[tuple[ModuleType, str, object], ...] = (
+    (http_layers, "HttpStream", GatewayStream),
+    (http_layers, "Http1Server", GatewayHttp1Server),
+    (http_layers, "Http1Client", GatewayHttp1Client),
+    (next_layer, "HttpLayer", GatewayHttpLayer),
+    (layers, "HttpLayer", GatewayHttpLayer),
+    (_http1, "make_error_response", errorpages.error_response),
+    (_http2, "format_error", errorpages.format_body),
+    (_http3, "format_error", errorpages.format_body),
+)
+
+
+class EngineMismatch(RuntimeError):
+    """The installed mitmproxy is not one that the gateway knows."""
+
+
+def install(policy: Policy) -> None:
+    """Put the gateway's parts in place. Idempotent; a process serves one policy, as mitmproxy runs one master."""
+    for module, name, replacement in REPLACED:
+        if not hasattr(module, name):
+            raise EngineMismatch(
+                f"{module.__name__}.{name} is gone: this mitmproxy is not supported; install one in >=12.2.3,<13"
+            )
+        setattr(module, name, replacement)
+    GatewayHttp1Server.policy = GatewayHttp1Client.policy = GatewayHttpLayer.policy = policy
+
+
+__all__ = ["REPLACED", "EngineMismatch", "install"]
