@@ -1,0 +1,197 @@
+"""The index of cached files: diskcache over one SQLite file, shared by all processes of a machine.
+
+Keys are key texts (`identity.MediaKey.text`), values are JSON of a `Copy`; nothing is pickled. diskcache keeps the
+total size and the order of use; which file goes when is decided here (`evict`), because a file that is being sent
+must stay. Files are content-addressed: several keys may share one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from diskcache import Cache, Disk
+
+MODE_RAW = 1  # diskcache's word for "the value column holds it"
+TOUCH_S = 60.0
+CHUNK = 900  # SQLite allows more variables; older builds did not
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A whole file that was saved. `id` names it in links, `salt` makes links of an earlier copy worthless.
+
+    `last_modified` and `saved_at` are Unix seconds; `etag` is upstream's, as sent.
+    """
+
+    id: str
+    sha256: str
+    size: int
+    content_type: str
+    salt: str
+    saved_at: float
+    name: str = ""
+    etag: str | None = None
+    last_modified: float | None = None
+
+    @property
+    def blob(self) -> str:
+        """Path of the bytes below the media folder."""
+        return blob_path(self.sha256)
+
+    def to_json(self) -> str:
+        return json.dumps(list(asdict(self).values()), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Copy:
+        return cls(*json.loads(text))
+
+
+def blob_path(sha256: str) -> str:
+    return f"blobs/{sha256[:2]}/{sha256}"
+
+
+class TextDisk(Disk):  # type: ignore[misc]
+    """diskcache's serialiser without pickle: text keys, JSON values, the size of the file that the value names."""
+
+    def put(self, key: Any) -> tuple[str, bool]:
+        if not isinstance(key, str):
+            raise TypeError(f"keys of the media index are text, not {type(key).__name__}")
+        return key, True
+
+    def get(self, key: Any, raw: bool) -> Any:
+        return key
+
+    def store(self, value: Any, read: bool, key: Any = None) -> tuple[int, int, str, str]:
+        if not isinstance(value, Copy):
+            raise TypeError(f"values of the media index are copies, not {type(value).__name__}")
+        return value.size, MODE_RAW, value.sha256, value.to_json()
+
+    def remove(self, file_path: str) -> None:
+        """Nothing: `MediaIndex` removes files, for several rows may share one."""
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Copy:
+        if mode != MODE_RAW or not isinstance(value, str):
+            raise ValueError("the media index holds a row that this program did not write; remove its folder")
+        return Copy.from_json(value)
+
+
+class MediaIndex:
+    """What is cached. Methods block on SQLite (well under 1 ms for one key); safe from several threads and processes."""
+
+    def __init__(self, folder: Path) -> None:
+        # cull_limit 0: diskcache never evicts by itself. Least-recently-used keeps an index over the time of use.
+        self._cache = _Cache(
+            str(folder), timeout=30, disk=TextDisk, cull_limit=0, eviction_policy="least-recently-used",
+            sqlite_synchronous=2, tag_index=True,
+        )  # fmt: skip
+        self._cache.index_files()
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Copy]:
+        """The copies of those keys that have one: one query for all."""
+        return self._cache.get_many(keys)
+
+    def get(self, key: str) -> Copy | None:
+        return self._cache.get_many([key]).get(key)
+
+    def by_id(self, file_id: str) -> tuple[str, Copy] | None:
+        """Key and copy of the file with that id (`links.file_id`)."""
+        return self._cache.by_tag(file_id)
+
+    def put(self, key: str, copy: Copy, place: Callable[[], None]) -> None:
+        """Record a copy; `place` moves its file into place under the lock that also guards removal."""
+        with self._cache.transact(retry=True):
+            place()
+            self._cache.set(key, copy, tag=copy.id, retry=True)
+
+    def holds(self, sha256: str) -> bool:
+        """Whether some key's copy has these bytes."""
+        return self._cache.shares("", sha256)
+
+    def remove(self, key: str, unlink: Callable[[Copy], bool]) -> bool:
+        """Forget a copy. `unlink` removes the file; it is called when no other key shares it, False keeps the row."""
+        with self._cache.transact(retry=True):
+            copy = self.get(key)
+            if copy is None:
+                return False
+            if not self._cache.shares(key, copy.sha256) and not unlink(copy):
+                return False
+            return bool(self._cache.delete(key, retry=True))
+
+    def touch(self, key: str) -> None:
+        """Note a use; at most one write a minute and key."""
+        self._cache.touch_many([key])
+
+    def touch_many(self, keys: Sequence[str]) -> None:
+        self._cache.touch_many(keys)
+
+    def oldest(self, limit: int, after: float = 0.0) -> list[tuple[str, Copy, float]]:
+        """(key, copy, time of last use), least recently used first, from `after` on."""
+        return self._cache.oldest(limit, after)
+
+    def total_bytes(self) -> int:
+        """Bytes of all copies; files that two keys share count twice."""
+        return int(self._cache.reset("size"))
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    def entries(self) -> Iterator[tuple[str, Copy]]:
+        """All (key, copy), in order of insertion, read in portions."""
+        yield from self._cache.entries()
+
+    def close(self) -> None:
+        self._cache.close()
+
+
+class _Cache(Cache):  # type: ignore[misc]
+    """diskcache with the queries it has no calls for. Table and columns are those of its 5.x file format."""
+
+    def index_files(self) -> None:
+        self._sql_retry("CREATE INDEX IF NOT EXISTS Cache_filename ON Cache (filename)")
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Copy]:
+        out: dict[str, Copy] = {}
+        for at in range(0, len(keys), CHUNK):
+            part = keys[at : at + CHUNK]
+            marks = ",".join("?" * len(part))
+            rows = self._sql(f"SELECT key, value FROM Cache WHERE raw = 1 AND key IN ({marks})", part)  # noqa: S608
+            out.update((key, Copy.from_json(value)) for key, value in rows)
+        return out
+
+    def by_tag(self, tag: str) -> tuple[str, Copy] | None:
+        row = self._sql("SELECT key, value FROM Cache WHERE tag = ?", (tag,)).fetchone()
+        return None if row is None else (row[0], Copy.from_json(row[1]))
+
+    def shares(self, key: str, sha256: str) -> bool:
+        found = self._sql("SELECT 1 FROM Cache WHERE filename = ? AND key <> ? LIMIT 1", (sha256, key)).fetchone()
+        return found is not None
+
+    def touch_many(self, keys: Sequence[str]) -> None:
+        now = time.time()
+        for at in range(0, len(keys), CHUNK):
+            part = keys[at : at + CHUNK]
+            marks = ",".join("?" * len(part))
+            where = f"raw = 1 AND key IN ({marks}) AND access_time < ?"
+            if self._sql(f"SELECT 1 FROM Cache WHERE {where} LIMIT 1", [*part, now - TOUCH_S]).fetchone():  # noqa: S608
+                self._sql(f"UPDATE Cache SET access_time = ? WHERE {where}", [now, *part, now - TOUCH_S])  # noqa: S608
+
+    def oldest(self, limit: int, after: float) -> list[tuple[str, Copy, float]]:
+        rows = self._sql(
+            "SELECT key, value, access_time FROM Cache WHERE access_time >= ? ORDER BY access_time LIMIT ?",
+            (after, limit),
+        )
+        return [(key, Copy.from_json(value), used) for key, value, used in rows.fetchall()]
+
+    def entries(self) -> Iterator[tuple[str, Copy]]:
+        last = 0
+        while rows := self._sql(
+            "SELECT rowid, key, value FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT 500", (last,)
+        ).fetchall():
+            for rowid, key, value in rows:
+                last = rowid
+                yield key, Copy.from_json(value)
