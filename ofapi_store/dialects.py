@@ -69,7 +69,9 @@ def _parse(url: str) -> URL:
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
-        raise StoreUrlInvalid(f"store.url names the database {parsed.drivername!r}, which is not supported; {_EXPECTED}")
+        raise StoreUrlInvalid(
+            f"store.url names the database {parsed.drivername!r}, which is not supported; {_EXPECTED}"
+        )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StoreUrlInvalid(f"store.url names no file, and a store in memory is not supported; {_EXPECTED}")
     return parsed

@@ -64,7 +64,9 @@ class AlreadyConnected(StoreError):
     """`account_id` is the live account of the same OnlyFans user in this team."""
 
     def __init__(self, account_id: str, onlyfans_id: str) -> None:
-        super().__init__(f"OnlyFans user {onlyfans_id} is already connected as {account_id}; disconnect it first or force")
+        super().__init__(
+            f"OnlyFans user {onlyfans_id} is already connected as {account_id}; disconnect it first or force"
+        )
         self.account_id = account_id
         self.onlyfans_id = onlyfans_id
 

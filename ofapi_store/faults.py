@@ -12,13 +12,33 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from ofapi_store.errors import SchemaOutdated, StoreCorrupt, StoreError, StoreUnavailable
 
 _SQLITE: tuple[tuple[str, type[StoreError], str], ...] = (
-    ("is locked", StoreUnavailable, "is locked by another process; end what holds it (a copy, a sqlite3 shell) and try again"),
-    ("unable to open", StoreUnavailable, "cannot be opened; check that its folder exists and that this user may write there"),
+    (
+        "is locked",
+        StoreUnavailable,
+        "is locked by another process; end what holds it (a copy, a sqlite3 shell) and try again",
+    ),
+    (
+        "unable to open",
+        StoreUnavailable,
+        "cannot be opened; check that its folder exists and that this user may write there",
+    ),
     ("readonly", StoreUnavailable, "is read-only; check the owner and mode of the file and its folder"),
     ("disk is full", StoreUnavailable, "cannot grow: the disk is full; free some space"),
-    ("disk i/o error", StoreUnavailable, "could not be read or written (disk I/O error); check the disk and the system log"),
-    ("not a database", StoreCorrupt, "is not an SQLite file; restore it from a backup, or point store.url to another file"),
-    ("malformed", StoreCorrupt, "is damaged; restore it from a backup, or save what is left with `sqlite3 FILE .recover`"),
+    (
+        "disk i/o error",
+        StoreUnavailable,
+        "could not be read or written (disk I/O error); check the disk and the system log",
+    ),
+    (
+        "not a database",
+        StoreCorrupt,
+        "is not an SQLite file; restore it from a backup, or point store.url to another file",
+    ),
+    (
+        "malformed",
+        StoreCorrupt,
+        "is damaged; restore it from a backup, or save what is left with `sqlite3 FILE .recover`",
+    ),
     ("no such table", SchemaOutdated, "lacks tables of this version; run `ofapi db upgrade`"),
     ("no such column", SchemaOutdated, "lacks columns of this version; run `ofapi db upgrade`"),
     ("has no column", SchemaOutdated, "lacks columns of this version; run `ofapi db upgrade`"),

@@ -105,7 +105,7 @@ class GroupWriter:
             with self.transaction() as conn:
                 for write in group:
                     _run_in_savepoint(conn, write)
-        except BaseException as error:  # noqa: BLE001 (none of the group is stored, so each caller hears why)
+        except BaseException as error:
             for write in group:
                 write.error = write.error or error
         _resolve(group)
@@ -116,7 +116,7 @@ def _run_in_savepoint(conn: Connection, write: _Write) -> None:
     try:
         with translated(str(conn.engine.url.database)):
             write.result = write.fn(conn, *write.args)
-    except BaseException as error:  # noqa: BLE001 (it is the caller's, and must not end the others' writes)
+    except BaseException as error:
         savepoint.rollback()
         write.error = error
     else:

@@ -62,6 +62,7 @@ class Account(Base):
     disconnected_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
     __table_args__ = (
+        Index("ix_accounts_onlyfans_id", "onlyfans_id"),
         Index(
             "uq_accounts_live_user",
             "team_id",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
 from ofapi_store.errors import AlreadyConnected, BadValue
 from ofapi_store.ids import new_id
@@ -133,7 +133,7 @@ def list_live(conn: Connection, *, state: str | None = None) -> list[AccountRow]
 def user_data(conn: Connection, account_ids: Iterable[str]) -> dict[str, Mapping[str, Any] | None]:
     """What upstream's `users/me` last said, by account id."""
     query = select(ACCOUNTS.c.id, ACCOUNTS.c.user_data).where(ACCOUNTS.c.id.in_(sorted(account_ids)))
-    return {account_id: data for account_id, data in conn.execute(query)}
+    return {row.id: row.user_data for row in conn.execute(query)}
 
 
 def change(conn: Connection, account_id: str, *, now: datetime | None = None, **values: Any) -> AccountRow | None:
@@ -185,12 +185,28 @@ def disconnect(conn: Connection, team_id: str, account_id: str, *, now: datetime
 
 def live_of_user(conn: Connection, team_id: str, onlyfans_id: str) -> AccountRow | None:
     """The team's live account of that OnlyFans user."""
-    row: Row[Any] | None = conn.execute(
+    row = conn.execute(
         select(*_COLUMNS).where(
             ACCOUNTS.c.team_id == team_id, ACCOUNTS.c.onlyfans_id == onlyfans_id, ACCOUNTS.c.disconnected_at.is_(None)
         )
     ).first()
     return AccountRow(*row) if row is not None else None
+
+
+def only_live_of_user(conn: Connection, onlyfans_id: str) -> AccountRow | None:
+    """The live account of that OnlyFans user if exactly one team has it, for a client that comes with its own session."""
+    rows = conn.execute(
+        select(*_COLUMNS).where(ACCOUNTS.c.onlyfans_id == onlyfans_id, ACCOUNTS.c.disconnected_at.is_(None)).limit(2)
+    ).all()
+    return AccountRow(*rows[0]) if len(rows) == 1 else None
+
+
+def only_live_of_user(conn: Connection, onlyfans_id: str) -> AccountRow | None:
+    """The live account of that OnlyFans user in the only team that has one; None where none or several have."""
+    rows = conn.execute(
+        select(*_COLUMNS).where(ACCOUNTS.c.onlyfans_id == onlyfans_id, ACCOUNTS.c.disconnected_at.is_(None)).limit(2)
+    ).all()
+    return AccountRow(*rows[0]) if len(rows) == 1 else None
 
 
 def _refuse_second(conn: Connection, team_id: str, account_id: str, onlyfans_id: str | None) -> None:

@@ -137,7 +137,9 @@ def reserve(
 
 def settle(conn: Connection, reservation_id: str, used: int, *, now: datetime | None = None) -> int | None:
     """Books what was used of a reservation, gives the rest back, returns the balance. None: settled or expired already."""
-    gone = conn.execute(delete(RESERVATIONS).where(RESERVATIONS.c.id == reservation_id).returning(*RESERVATIONS.c)).first()
+    gone = conn.execute(
+        delete(RESERVATIONS).where(RESERVATIONS.c.id == reservation_id).returning(*RESERVATIONS.c)
+    ).first()
     if gone is None:
         return None
     debit = Debit(gone.team_id, used, gone.endpoint, gone.account_id or None, gone.credit_type, 1, now)
@@ -224,7 +226,7 @@ def usage(
 
 def _group(value: Any, group_by: GroupBy) -> str | None:
     if group_by == "day":
-        return (datetime(1970, 1, 1) + timedelta(days=int(value))).date().isoformat()  # noqa: DTZ001
+        return (datetime(1970, 1, 1) + timedelta(days=int(value))).date().isoformat()
     return str(value) or None
 
 

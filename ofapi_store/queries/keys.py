@@ -129,7 +129,7 @@ def touch(conn: Connection, used: Mapping[str, datetime]) -> None:
         conn.execute(_TOUCH, [{"key_id": key, "used_at": at} for key, at in sorted(used.items())])
 
 
-def _key(row: Row[Any] | tuple[Any, ...]) -> KeyRow:
+def _key(row: Row[*tuple[Any, ...]] | tuple[Any, ...]) -> KeyRow:
     key_id, team_id, name, hint, scopes, account_ids, created, used, revoked = row
     allowed = None if account_ids is None else frozenset(account_ids)
     return KeyRow(key_id, team_id, name, hint, frozenset(scopes), allowed, created, used, revoked)

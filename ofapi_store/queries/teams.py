@@ -67,7 +67,7 @@ def set_requests_per_minute(conn: Connection, team_id: str, limit: int) -> bool:
     return bool(done.rowcount)
 
 
-def _row(row: Row[Any] | None) -> TeamRow | None:
+def _row(row: Row[*tuple[Any, ...]] | None) -> TeamRow | None:
     return TeamRow(*row) if row is not None else None
 
 
