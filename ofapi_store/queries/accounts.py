@@ -201,14 +201,6 @@ def only_live_of_user(conn: Connection, onlyfans_id: str) -> AccountRow | None:
     return AccountRow(*rows[0]) if len(rows) == 1 else None
 
 
-def only_live_of_user(conn: Connection, onlyfans_id: str) -> AccountRow | None:
-    """The live account of that OnlyFans user in the only team that has one; None where none or several have."""
-    rows = conn.execute(
-        select(*_COLUMNS).where(ACCOUNTS.c.onlyfans_id == onlyfans_id, ACCOUNTS.c.disconnected_at.is_(None)).limit(2)
-    ).all()
-    return AccountRow(*rows[0]) if len(rows) == 1 else None
-
-
 def _refuse_second(conn: Connection, team_id: str, account_id: str, onlyfans_id: str | None) -> None:
     if onlyfans_id is None:
         return
