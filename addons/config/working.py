@@ -12,6 +12,7 @@ from addons.config.types import (
     Count,
     HostOrCidr,
     HttpUrl,
+    Port,
     Seconds,
     Section,
 )
@@ -33,13 +34,14 @@ class Jobs(Section):
     )
     poll_interval_s: Seconds = Field(0.5, description="Seconds between looks for due jobs when idle.")
     lease_s: Seconds = Field(30, description="Seconds after which a silent worker's job is taken over.")
-    max_attempts: Count = Field(
-        8, description="Tries of a job before it counts as failed, unless its kind has its own."
-    )
     backoff_s: Seconds = Field(5, description="Wait before the second try in seconds; doubles with each further one.")
     backoff_max_s: Seconds = Field(3600, description="Longest wait between tries, in seconds.")
     shutdown_grace_s: Seconds = Field(10, description="Seconds that running jobs get to end when the worker stops.")
     retention_days: Count = Field(30, description="Days that finished jobs stay listed.")
+    metrics_port: Port | None = Field(
+        None,
+        description="Loopback TCP port where a worker process shows Prometheus metrics; null is none, 0 any free one.",
+    )
 
 
 class Sync(Section):

@@ -47,8 +47,11 @@ class Pace:
     async def turn(self) -> AsyncIterator[None]:
         """Waits for a free slot and the next start, holds the slot for the request."""
         async with self._slots:
-            while (wait := self._next_start - self._now()) > 0:  # a 429 elsewhere may move the start while waiting
-                await asyncio.sleep(wait)
+            while True:
+                wait = self._next_start - self._now()
+                if wait <= 0:
+                    break
+                await asyncio.sleep(wait)  # a 429 elsewhere may move the start meanwhile: look again
             self._next_start = self._now() + self.interval_s
             yield
 

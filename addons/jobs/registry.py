@@ -3,7 +3,7 @@
 A family module declares
 
     async def deliver(job: Job, services: Services) -> None: ...
-    JOBS = {"webhooks.deliver": JobKind(deliver, max_attempts=7)}
+    JOBS = {"webhooks.deliver": JobKind(deliver)}
     PERIODIC = {"webhooks.prune": lambda config: 3600.0}     # optional: kinds that run by themselves, seconds between
 
 and is named in `FAMILIES`. A handler may run more than once for one row (at least once): it must be safe to repeat.
@@ -13,7 +13,7 @@ returns            the row is done
 raises Again       the row is done and a new one is due later (periodic work, work in portions)
 raises RetryLater  tried again at the time that it names
 raises GiveUp      failed, not tried again
-raises otherwise   tried again with backoff until `max_attempts`, then failed
+raises otherwise   tried again with backoff until the row's `max_attempts`, then failed
 is cancelled       `ofapi jobs cancel`, or the worker stops: then the row is free for another worker at once
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from addons.config import Config
     from addons.pipeline.services import Services
 
-FAMILIES: tuple[str, ...] = ("addons.jobs.sync",)
+FAMILIES: tuple[str, ...] = ("addons.jobs.upkeep", "addons.jobs.sync")
 ENTRY_POINTS = "ofapi.jobs"
 
 
@@ -69,7 +69,7 @@ class Job:
     key: str | None
     payload: dict[str, Any]
     attempts: int = 1
-    max_attempts: int = 8
+    max_attempts: int = 10
     created_at: datetime | None = None
     progress: Mapping[str, Any] = field(default_factory=dict)
     report: Callable[[Mapping[str, Any]], Awaitable[None]] = _no_report
@@ -84,11 +84,11 @@ OnFailed = Callable[[Job, "Services", str], Awaitable[None]]
 class JobKind:
     """How a kind runs. `retry_s(attempt)`: wait after that try in seconds; None is the config's backoff.
 
-    `on_failed(job, services, error)` runs once when the row has failed for good, to settle what depended on it.
+    `on_failed(job, services, error)` runs, as a job of its own, when the row has failed for good, whether its handler
+    said so or its worker died on the last try: it settles what depended on the row. It may run more than once.
     """
 
     handler: Handler
-    max_attempts: int | None = None
     timeout_s: float | None = None
     retry_s: Callable[[int], float] | None = None
     on_failed: OnFailed | None = None
