@@ -1,0 +1,102 @@
+"""From what the stages decided to what the client reads: header policy, JSON bodies, errors."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from addons.pipeline.errors import ApiError
+from addons.pipeline.exchange import Headers, Response
+
+if TYPE_CHECKING:
+    from addons.pipeline.exchange import Exchange
+
+JSON_TYPE = "application/json"
+_DOWN = frozenset(
+    {
+        "content-type",
+        "content-language",
+        "content-disposition",
+        "content-range",
+        "accept-ranges",
+        "etag",
+        "last-modified",
+        "cache-control",
+        "expires",
+        "retry-after",
+        "allow",
+    }
+)
+"""Upstream's answer headers that concern the client. All others (Set-Cookie, Server, CF-…, X-…, Via) stay here."""
+_STREAMED = _DOWN | {"content-encoding", "content-length"}
+_VALIDATORS = ("etag", "last-modified")
+API_ROOT = "/api2/v2/"
+
+
+def down_headers(upstream: Headers, *, streamed: bool, edited: bool = False) -> Headers:
+    """The part of upstream's headers that the client sees.
+
+    `streamed`: the body goes on as encoded upstream, so its encoding and length stay true. `edited`: the body is no
+    longer the one that upstream's validators name.
+    """
+    keep = _STREAMED if streamed else _DOWN
+    out = Headers([(k, v) for k, v in upstream if k.lower() in keep])
+    if edited:
+        out.remove(*_VALIDATORS)
+    return out
+
+
+def location(x: Exchange, value: str) -> str | None:
+    """Upstream's redirect as the client may follow it: API paths become ours, other hosts stay, the rest is dropped."""
+    target, here = urlsplit(value), urlsplit(x.upstream.url if x.upstream else "")
+    if target.netloc and target.netloc != here.netloc:
+        return value if target.scheme in ("http", "https") else None
+    if x.account is None or not target.path.startswith(API_ROOT):
+        return None
+    query = f"?{target.query}" if target.query else ""
+    return f"{x.state.get('prefix', '')}/{x.account.id}/{target.path[len(API_ROOT) :]}{query}"
+
+
+def dumps(data: Any) -> bytes:
+    """JSON of plain Python: Decimal as an exact number, datetime as `2025-01-01T01:01:01+00:00`."""
+    return orjson.dumps(data, _default, _OPTIONS)
+
+
+_OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_NON_STR_KEYS
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f").encode()) if value.is_finite() else None
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, int):  # beyond 64 bits
+        return orjson.Fragment(str(value).encode())
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def json_response(status: int, body: bytes, headers: list[tuple[str, str]] | None = None) -> Response:
+    return Response(status, Headers([("Content-Type", JSON_TYPE), *(headers or ())]), body)
+
+
+def error_response(error: ApiError, request_id: str) -> Response:
+    """The same body in both dialects, so that a client needs one way to read errors."""
+    headers = [*error.headers, ("Cache-Control", "no-store"), ("X-OFAPI-Request-Id", request_id)]
+    return json_response(error.status, dumps(error.body()), headers)
+
+
+def internal_error(request_id: str) -> ApiError:
+    """What a client sees of a fault of ours: nothing but the id that finds it in the log."""
+    text = f"The gateway failed to answer. The operator finds the cause in its log under request {request_id}."
+    return ApiError(500, "internal_error", text)
+
+
+def is_json_type(content_type: str | None) -> bool:
+    """Whether a Content-Type says JSON: `application/json`, `application/problem+json`, `text/json`."""
+    if not content_type:
+        return False
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind.endswith(("/json", "+json"))

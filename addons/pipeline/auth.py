@@ -1,0 +1,108 @@
+"""Who asks, and for which account. Keys and accounts are read at most once a second: revoking works within that time."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+from cachetools import TTLCache
+
+from addons.pipeline.errors import Forbidden, NotFound, Unauthorized
+from addons.pipeline.exchange import AccountContext, Headers, Principal
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+FRESH_S = 1.0
+UNKNOWN_ACCOUNT = "This account does not exist. `GET /accounts` lists the accounts that your API key may use."
+_SCOPE = {"GET": "read", "HEAD": "read", "OPTIONS": "read", "DELETE": "delete"}
+
+
+class Directory(Protocol):
+    """Where teams, keys and accounts are found."""
+
+    async def principal(self, token_hash: str) -> Principal | None: ...
+
+    async def account(self, account_id: str) -> AccountContext | None: ...
+
+    async def account_of_user(self, onlyfans_id: str, team_id: str | None) -> AccountContext | None: ...
+
+
+class CachedDirectory:
+    """A directory whose answers are kept for a second, the negative ones too."""
+
+    def __init__(self, source: Directory, *, timer: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
+        self._cache: TTLCache[Hashable, Principal | AccountContext | None] = TTLCache(20_000, FRESH_S, timer=timer)
+
+    async def principal(self, token_hash: str) -> Principal | None:
+        found = await self._get(("key", token_hash), lambda: self._source.principal(token_hash))
+        return found if isinstance(found, Principal) else None
+
+    async def account(self, account_id: str) -> AccountContext | None:
+        found = await self._get(("account", account_id), lambda: self._source.account(account_id))
+        return found if isinstance(found, AccountContext) else None
+
+    async def account_of_user(self, onlyfans_id: str, team_id: str | None) -> AccountContext | None:
+        key = ("user", onlyfans_id, team_id)
+        found = await self._get(key, lambda: self._source.account_of_user(onlyfans_id, team_id))
+        return found if isinstance(found, AccountContext) else None
+
+    def forget(self) -> None:
+        """Drop everything: for changes of this process that must show at once."""
+        self._cache.clear()
+
+    async def _get(
+        self, key: Hashable, read: Callable[[], Awaitable[Principal | AccountContext | None]]
+    ) -> Principal | AccountContext | None:
+        try:
+            return self._cache[key]
+        except KeyError:
+            found = self._cache[key] = await read()
+            return found
+
+
+def bearer_token(headers: Headers) -> str | None:
+    """The API key of a request: `Authorization: Bearer <key>`, or `X-API-Key: <key>` for tools that cannot set that."""
+    value = headers.get("authorization")
+    if value is not None:
+        scheme, _, token = value.strip().partition(" ")
+        return token.strip() or None if scheme.lower() == "bearer" else None
+    return headers.get("x-api-key")
+
+
+async def authenticate(headers: Headers, directory: Directory) -> Principal:
+    """The team and key of a request. Raises Unauthorized, the same for an absent, unknown and revoked key."""
+    token = bearer_token(headers)
+    if token is None:
+        raise Unauthorized
+    digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+    found = await directory.principal(digest)
+    if found is None:
+        raise Unauthorized
+    return found
+
+
+def check_scope(principal: Principal, method: str) -> None:
+    """Raises Forbidden unless the key may use `method`: GET needs read, DELETE delete, all else write."""
+    needed = _SCOPE.get(method, "write")
+    if needed not in principal.key.scopes:
+        has = ", ".join(sorted(principal.key.scopes)) or "no"
+        raise Forbidden(f"This API key has {has} permission; {method} needs {needed}. Use a key that has it.")
+
+
+def unknown_account() -> NotFound:
+    """One error for an account that does not exist and for one of another team: the difference must not show."""
+    return NotFound(UNKNOWN_ACCOUNT, code="account_not_found")
+
+
+def check_account(principal: Principal, account: AccountContext | None) -> AccountContext:
+    """The account, if the key may use it. Raises NotFound for other teams' accounts, Forbidden for a restricted key."""
+    if account is None or account.team_id != principal.team.id:
+        raise unknown_account()
+    allowed = principal.key.account_ids
+    if allowed is not None and account.id not in allowed:
+        raise Forbidden(f"This API key is restricted to other accounts; {account.id} is not one of them.")
+    return account

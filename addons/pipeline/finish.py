@@ -1,0 +1,179 @@
+"""Last stage before the client: upstream's answer, edited where a rule says so, in the exchange's dialect."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from addons.pipeline import pagination, upstream_errors
+from addons.pipeline.answers import down_headers, error_response, is_json_type, location
+from addons.pipeline.dialects import CHARGED_NOTE, FREE_NOTE, REPLAY_NOTE, Counters, envelope, is_json
+from addons.pipeline.exchange import BodyMode, Headers, Response, ResponseHead
+from addons.pipeline.local import page_url
+
+if TYPE_CHECKING:
+    from addons.pipeline.credits import Reservation
+    from addons.pipeline.exchange import Exchange
+    from addons.pipeline.parts import Parts
+
+NO_BODY = (204, 304)
+
+
+def counters(parts: Parts, x: Exchange) -> Counters:
+    """What the client is told about credits and rate."""
+    used, note = x.notes.credits, CHARGED_NOTE if x.notes.credits else FREE_NOTE
+    if x.state.get("replayed"):
+        note = REPLAY_NOTE
+    team = x.principal.team.id if x.principal else ""
+    return Counters(used, parts.meter.last_balance(team), x.state.get("rate"), note)
+
+
+def response_mode(parts: Parts, x: Exchange, head: ResponseHead) -> BodyMode:
+    """BUFFER what may be edited, wrapped or translated; STREAM everything else."""
+    if x.upstream is not None and x.upstream.internal:
+        return BodyMode.STREAM
+    if x.request.method == "HEAD" or head.status in NO_BODY:
+        return BodyMode.BUFFER
+    declared = head.headers.get("content-length") or ""
+    if declared.isdigit() and int(declared) > parts.config.limits.max_body_bytes:
+        return BodyMode.STREAM
+    if x.state.get("claim") is not None:
+        return BodyMode.BUFFER
+    if head.status >= 400:
+        json_like = is_json_type(head.headers.get("content-type"))
+        return BodyMode.BUFFER if x.dialect == "envelope" or json_like else BodyMode.STREAM
+    if not 200 <= head.status < 300 or head.status == 206:
+        return BodyMode.STREAM
+    kind = head.headers.get("content-type")
+    return BodyMode.BUFFER if is_json_type(kind) or kind is None or _mislabelled(x, kind) else BodyMode.STREAM
+
+
+def _mislabelled(x: Exchange, content_type: str) -> bool:
+    """A hybrid rule's body that says it is plain text may still be JSON: look before giving up on the rule."""
+    hybrid = x.match is not None and x.match.rule.source == "hybrid"
+    return hybrid and content_type.lower().startswith("text/plain")
+
+
+async def finish(parts: Parts, x: Exchange, response: Response) -> Response:
+    """Upstream's whole answer → the client's. Raises ApiError (a step with `on_error: fail`)."""
+    x.upstream_status = response.status
+    x.upstream_body = response.body
+    charge_for(parts, x, response.status)
+    await note_session(parts, x, response.status, response.body)
+    if (claim := x.state.pop("claim", None)) is not None:
+        await parts.replays.keep(claim, response)
+    if x.upstream is not None and x.upstream.internal:
+        return Response(response.status, response.headers, response.body)
+    if response.status >= 400 and x.dialect == "envelope" and x.request.method != "HEAD":
+        answer = error_response(upstream_errors.translate(response), x.id)
+    elif response.status in NO_BODY or x.request.method == "HEAD" or not _editable(parts, x, response):
+        answer = Response(response.status, _headers(x, response, edited=False), response.body)
+    else:
+        answer = await _present(parts, x, response)
+    return answer
+
+
+def _editable(parts: Parts, x: Exchange, response: Response) -> bool:
+    if not 200 <= response.status < 300 or response.status == 206 or not response.body:
+        return False
+    if len(response.body) > parts.config.limits.max_body_bytes:
+        x.notes.skipped.append(("*", "body over limits.max_body_bytes"))
+        return False
+    kind = response.headers.get("content-type")
+    return is_json_type(kind) or response.body.lstrip()[:1] in (b"{", b"[")
+
+
+async def _present(parts: Parts, x: Exchange, response: Response) -> Response:
+    body = response.body
+    rule = x.match.rule if x.match else None
+    if rule is not None and (rule.steps or (rule.present and x.dialect == "envelope")):
+        body = await parts.editor.response(x, body)
+    swap = parts.services.parts.get("media_swap")
+    if swap is not None:
+        swapped: Any = swap(body, x)
+        body = await swapped if inspect.isawaitable(swapped) else swapped
+    hybrid = rule is not None and rule.source == "hybrid"
+    headers = _headers(x, response, edited=hybrid or body is not response.body)
+    bare = rule is not None and rule.spec.present.bare
+    if x.dialect == "envelope" and not bare and is_json(body):
+        body = envelope(body, counters(parts, x).meta(), _next_page(parts, x, response.body))
+    return Response(response.status, headers, body)
+
+
+def _next_page(parts: Parts, x: Exchange, body: bytes) -> dict[str, Any] | None:
+    page = x.match.rule.spec.present.page if x.match else None
+    if page is None or page.kind == "none" or x.path is None:
+        return None
+    query = pagination.next_query(page_spec(x), x.path.query, body)
+    return {"next_page": None if query is None else page_url(parts, x, query)}
+
+
+def page_spec(x: Exchange) -> pagination.PageSpec:
+    """How the matched operation pages: the rule's own figures, else what its `limit` parameter says."""
+    assert x.match is not None
+    spec = x.match.rule.spec
+    page = spec.present.page
+    assert page is not None
+    declared = spec.params.get("limit")
+    limit = page.limit or (declared.default if declared is not None else None) or spec.query.default.get("limit")
+    return pagination.PageSpec(
+        page.kind,
+        int(limit) if isinstance(limit, int) or (isinstance(limit, str) and limit.isdigit()) else 10,
+        page.param,
+        page.value,
+        page.has_more,
+        page.items,
+    )
+
+
+def _headers(x: Exchange, response: Response, *, edited: bool) -> Headers:
+    headers = down_headers(response.headers, streamed=False, edited=edited)
+    if x.request.method == "HEAD" and x.dialect == "raw" and (size := response.headers.get("content-length")):
+        headers.set("Content-Length", size)
+    _add_location(x, response.headers, headers)
+    return headers
+
+
+def _add_location(x: Exchange, upstream: Headers, headers: Headers) -> None:
+    target = upstream.get("location")
+    if target is not None and (kept := location(x, target)) is not None:
+        headers.set("Location", kept)
+    if x.state.get("own_session"):
+        for cookie in upstream.get_all("set-cookie"):
+            headers.add("Set-Cookie", cookie)
+
+
+def finish_head(parts: Parts, x: Exchange, head: ResponseHead) -> ResponseHead:
+    """Status and headers of an answer whose body goes on as it comes."""
+    x.upstream_status = head.status
+    charge_for(parts, x, head.status)
+    if x.upstream is not None and x.upstream.internal:
+        headers = head.headers.copy()
+    else:
+        headers = down_headers(head.headers, streamed=True)
+        _add_location(x, head.headers, headers)
+    for name, value in counters(parts, x).headers() if x.principal else ():
+        headers.set(name, value)
+    headers.set("X-OFAPI-Request-Id", x.id)
+    return ResponseHead(head.status, headers)
+
+
+def charge_for(parts: Parts, x: Exchange, status: int) -> None:
+    """Keep the reservation where upstream answered (contract 3: its errors too), give it back for its 5xx and 429."""
+    reservation: Reservation | None = x.reservation
+    if reservation is None:
+        return
+    if status >= 500 or status == 429:
+        parts.meter.refund(reservation)
+    x.notes.credits = reservation.used
+
+
+async def note_session(parts: Parts, x: Exchange, status: int, body: bytes) -> None:
+    """Mark the account whose session upstream no longer knows, and take the mark away when it answers again."""
+    if x.account is None or x.upstream is None or x.upstream.internal or x.state.get("replayed"):
+        return
+    dead = upstream_errors.is_dead_session(status, body)
+    if dead and x.account.state != "session_expired" and not x.state.get("own_session"):
+        await parts.sessions.expired(x.account)
+    elif 200 <= status < 300 and x.account.state == "session_expired" and not x.state.get("own_session"):
+        await parts.sessions.alive(x.account)

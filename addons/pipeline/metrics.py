@@ -1,0 +1,61 @@
+"""Prometheus metrics of the gateway. Labels are bounded: rule ids, sources, outcomes; never paths, accounts or users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+if TYPE_CHECKING:
+    from addons.pipeline.exchange import Exchange
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """One registry per gateway, so that tests and several gateways in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.requests = Counter(
+            "ofapi_requests", "Requests answered.", ["rule", "source", "dialect", "status"], registry=r
+        )
+        self.seconds = Histogram(
+            "ofapi_request_seconds", "Time to the answer.", ["source"], buckets=_BUCKETS, registry=r
+        )
+        self.upstream_seconds = Histogram(
+            "ofapi_upstream_seconds", "Time upstream took.", ["source"], buckets=_BUCKETS, registry=r
+        )
+        self.upstream_status = Counter(
+            "ofapi_upstream_answers", "Upstream's answers by class, `none` for failures.", ["class"], registry=r
+        )
+        self.steps_skipped = Counter("ofapi_steps_skipped", "Steps rolled back.", ["rule", "step"], registry=r)
+        self.edits = Counter("ofapi_edits", "Fields changed in upstream bodies.", ["rule"], registry=r)
+        self.credits = Counter("ofapi_credits", "Credits charged.", ["source"], registry=r)
+        self.observed = Counter("ofapi_observed_bodies", "Bodies seen by observe.", ["outcome"], registry=r)
+        self.observe_queue = Gauge("ofapi_observe_queue_bytes", "Bytes waiting to be observed.", registry=r)
+        self.reloads = Gauge("ofapi_rules_reload_ok", "1 if the last reload of the rules succeeded.", registry=r)
+        self.active = Gauge("ofapi_requests_active", "Requests under way.", registry=r)
+
+    def finished(self, x: Exchange, seconds: float) -> None:
+        """Count one answered exchange."""
+        source = x.match.rule.source if x.match else ("local" if x.upstream is None else "passthrough")
+        status = str(x.response.status) if x.response else "none"
+        self.requests.labels(x.rule_id, source, x.dialect, status).inc()
+        self.seconds.labels(source).observe(seconds)
+        if x.notes.upstream_ms is not None:
+            self.upstream_seconds.labels(source).observe(x.notes.upstream_ms / 1000)
+            kind = f"{x.upstream_status // 100}xx" if x.upstream_status else "none"
+            self.upstream_status.labels(kind).inc()
+        for step, _ in x.notes.skipped:
+            self.steps_skipped.labels(x.rule_id, step).inc()
+        if x.edits:
+            self.edits.labels(x.rule_id).inc(len(x.edits))
+        if x.notes.credits:
+            self.credits.labels(source).inc(x.notes.credits)
+
+    def render(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self.registry)

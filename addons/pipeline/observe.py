@@ -1,0 +1,135 @@
+"""Rows for the store from bodies that pass by, after the answer has gone out.
+
+Bodies wait in a queue bounded by bytes. When it is full, the exchanges that have been answered wait for room before
+they end: nothing is dropped, and the wait is counted. Identical bodies of one account and rule within a minute are
+taken once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from cachetools import TTLCache
+
+if TYPE_CHECKING:
+    from addons.pipeline.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+MAX_QUEUE_BYTES = 64_000_000
+MAX_BATCH = 200
+SAME_BODY_S = 60
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One body that one rule observes for one account."""
+
+    team_id: str
+    account_id: str
+    rule: Any
+    params: dict[str, str]
+    body: bytes
+    at: float
+
+
+Ingest = Callable[[Sequence[Sight]], Awaitable[int]]
+"""Stores the rows of a batch in one transaction; returns how many it wrote."""
+
+
+class Observer:
+    """Queue, batching and de-duplication. `start` and `close` run it; `see` is called per exchange."""
+
+    def __init__(self, ingest: Ingest, metrics: Metrics, *, max_bytes: int = MAX_QUEUE_BYTES) -> None:
+        self._ingest = ingest
+        self._metrics = metrics
+        self._max_bytes = max_bytes
+        self._waiting: list[Sight] = []
+        self._bytes = 0
+        self._room = asyncio.Condition()
+        self._seen: TTLCache[bytes, bool] = TTLCache(50_000, SAME_BODY_S, timer=time.monotonic)
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def see(self, sight: Sight) -> None:
+        """Take a body; waits while the queue is full."""
+        key = _digest(sight)
+        if key in self._seen:
+            self._metrics.observed.labels("same").inc()
+            return
+        self._seen[key] = True
+        async with self._room:
+            if self._bytes and self._bytes + len(sight.body) > self._max_bytes:
+                self._metrics.observed.labels("waited").inc()
+                await self._room.wait_for(lambda: not self._bytes or self._bytes + len(sight.body) <= self._max_bytes)
+            self._waiting.append(sight)
+            self._bytes += len(sight.body)
+            self._metrics.observe_queue.set(self._bytes)
+            self._room.notify_all()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="observe")
+
+    async def flush(self) -> None:
+        """Return when everything seen so far is stored or given up."""
+        async with self._room:
+            await self._room.wait_for(lambda: not self._bytes and not self._waiting)
+
+    async def close(self) -> None:
+        """Store what waits, then stop."""
+        if self._task is not None and not self._task.done():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.flush(), 30)
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        """Store batches until none waits; the next body starts a new run."""
+        while True:
+            async with self._room:
+                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            if not batch:
+                return
+            await self._store(batch)
+            async with self._room:
+                self._bytes -= sum(len(s.body) for s in batch)
+                self._metrics.observe_queue.set(self._bytes)
+                self._room.notify_all()
+
+    async def _store(self, batch: list[Sight]) -> None:
+        """Retry while the store is busy; a batch that never fits is tried body by body, so that one cannot spoil all."""
+        for attempt in range(TRIES):
+            try:
+                await self._ingest(batch)
+            except Exception as e:
+                log.warning("observed bodies not stored yet", error=f"{type(e).__name__}: {e}", bodies=len(batch))
+                await asyncio.sleep(0.05 * 4**attempt)
+            else:
+                self._metrics.observed.labels("stored").inc(len(batch))
+                return
+        if len(batch) > 1:
+            for sight in batch:
+                await self._store_alone(sight)
+        else:
+            self._metrics.observed.labels("failed").inc()
+
+    async def _store_alone(self, sight: Sight) -> None:
+        try:
+            await self._ingest([sight])
+            self._metrics.observed.labels("stored").inc()
+        except Exception as e:
+            self._metrics.observed.labels("failed").inc()
+            log.error("observed body not stored", rule=sight.rule.id, error=f"{type(e).__name__}: {e}")
+
+
+def _digest(sight: Sight) -> bytes:
+    head = f"{sight.account_id}\0{sight.rule.id}\0{sorted(sight.params.items())}\0".encode()
+    return hashlib.blake2b(sight.body, digest_size=16, key=hashlib.blake2b(head, digest_size=32).digest()).digest()
