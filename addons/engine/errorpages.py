@@ -9,7 +9,7 @@ import json
 import re
 
 from mitmproxy import http
-from mitmproxy.net.http import http1
+from mitmproxy.net.http import http1, status_codes
 
 _OPTION_HINT = re.compile(
     r",? ?(refusing to prevent request smuggling attacks\.)? ?Disable the \w+ option.*$", re.DOTALL
@@ -39,7 +39,7 @@ def body_of(code: str, message: str) -> bytes:
 def _rewrite(status: int, message: str) -> tuple[int, str]:
     if message.startswith(_CONNECT):
         return 405, _CONNECT_TEXT
-    text = _OPTION_HINT.sub("", message).strip() or http.status_codes.RESPONSES.get(status, "Error")
+    text = _OPTION_HINT.sub("", message).strip() or status_codes.RESPONSES.get(status, "Error")
     return status, text[:500]
 
 
@@ -57,4 +57,4 @@ def error_response(status_code: int, message: str = "") -> bytes:
         body_of(code_of(status), text),
         {"Content-Type": "application/json", "Connection": "close"},
     )
-    return http1.assemble_response(response)
+    return bytes(http1.assemble_response(response))

@@ -110,6 +110,7 @@ class GatewayAddon:
         if x.response is None and self.gateway.request_mode(x) is BodyMode.STREAM:
             await self._start_upload(flow, state, x)
         if x.response is not None:
+            state.expects_continue = flow.request.headers.pop("expect", None) is not None
             self._answer_locally(flow, state, x.response)
 
     def _state(self, flow: http.HTTPFlow) -> FlowState:

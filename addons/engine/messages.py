@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from mitmproxy import http
 from mitmproxy.connection import Server
+from mitmproxy.net.http import status_codes
 
 from addons.engine.encodings import accepts_all
 from addons.engine.state import FlowState
@@ -166,7 +167,7 @@ def to_http_head(head: ResponseHead, upstream: http.Response, state: FlowState, 
 
 
 def _response(status: int, fields: Fields, body: bytes | None) -> http.Response:
-    reason = http.status_codes.RESPONSES.get(status, "")
+    reason = status_codes.RESPONSES.get(status, "")
     now = time.time()
     return http.Response(
         http_version=b"HTTP/1.1",

@@ -26,6 +26,7 @@ class FlowState:
     client_head: bool = False
     client_http2: bool = False
     local: bool = False
+    expects_continue: bool = False
     answered: bool = False
     settled: bool = False
     upload: bool = False

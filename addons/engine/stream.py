@@ -78,7 +78,7 @@ class GatewayStream(HttpStream):
         if known is None or not known.local or event.end_stream or self.client_state != self.state_consume_request_body:
             return
         size = event.request.headers.get("content-length", "")
-        if not size.isdigit() or int(size) > ANSWER_AT_ONCE_BYTES:
+        if known.expects_continue or not size.isdigit() or int(size) > ANSWER_AT_ONCE_BYTES:
             yield from self._answer_before_body(known)
 
     def _answer_before_body(self, known: FlowState) -> Steps:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -115,6 +119,14 @@ class Running:
         return self.where.proxy[1]
 
 
+@functools.cache
+def shared_ca_dir() -> str:
+    """One certificate authority for all tests: making its key takes longer than most of them."""
+    folder = tempfile.mkdtemp(prefix="ofapi-test-ca-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @asynccontextmanager
 async def engine(
     gateway: FakeGateway, tmp_path: Path, policy: Policy | None = None, **overrides: Any
@@ -123,7 +135,7 @@ async def engine(
     policy = policy or Policy()
     install(policy)
     addon = GatewayAddon(gateway, policy, HOSTS)  # type: ignore[arg-type]
-    master = GatewayMaster(moptions.Options(confdir=str(tmp_path / "ca")), addon)
+    master = GatewayMaster(moptions.Options(confdir=shared_ca_dir()), addon)
     engine_options.apply(master.options, engine_options.serving_options(policy, overrides.pop("ca_file", None)))
     modes = ["reverse:http://placeholder@127.0.0.1:0", f"regular@127.0.0.1:{engine_options.free_port('127.0.0.1')}"]
     engine_options.apply(master.options, {"mode": modes, **overrides})
