@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
 
 
 class RuleProblem(Exception):
-    """A parameter that cannot work. `path`: keys and indexes below the step, for `file:line:col`."""
+    """A parameter that cannot work. `path`: keys and indexes below the step, for `file:line:col`. `code`: one of `problems.CODES`."""
 
-    def __init__(self, path: Sequence[str | int], message: str, hint: str = "") -> None:
+    def __init__(self, path: Sequence[str | int], message: str, hint: str = "", *, code: str = "bad-step") -> None:
         super().__init__(message)
+        self.code = code
         self.path = tuple(path)
         self.message = message
         self.hint = hint
@@ -34,11 +36,11 @@ class CompileContext:
 
 @dataclass(frozen=True, slots=True)
 class RowQuery:
-    """Rows wanted from one table: `keys` are values of `key_column`; scoped to the exchange's account or team."""
+    """Rows wanted from one table: `keys` are values of `key_column`, as text; scoped to the exchange's account or team."""
 
     table: str
     key_column: str
-    keys: frozenset[Any]
+    keys: frozenset[str]
     columns: frozenset[str]
 
 
@@ -53,22 +55,21 @@ class Row:
 
 @dataclass(slots=True)
 class StepContext:
-    """What `apply` may read. `rows[(table, key_column)]` maps key → Row for all that `needs` asked for."""
+    """What `apply` may read. `rows[(table, key_column)]` maps key, as text → Row for all that `needs` asked for."""
 
     account: AccountContext | None
     params: Mapping[str, str]
     query: Mapping[str, Any]
     rows: dict[tuple[str, str], dict[Any, Row]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def count(self, name: str, by: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + by
 
 
 class Step(Protocol):
-    id: str
-    on_error: str
-    deadline_ms: int | None
+    """One compiled step. Both calls are free of I/O; a step that changes nothing does nothing."""
 
     def needs(self, doc: Document, x: StepContext) -> Iterable[RowQuery]: ...
 
@@ -76,8 +77,46 @@ class Step(Protocol):
 
 
 class StepAddon(Protocol):
+    """What an entry of `pipeline/registry.py` is: a class with these three."""
+
     name: ClassVar[str]
     Params: ClassVar[type[BaseModel]]
 
     @classmethod
     def compile(cls, params: Any, ctx: CompileContext) -> Step: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TableUse:
+    """Columns of a store table that a step reads; `path`: where the rule names them, for `file:line:col`."""
+
+    table: str
+    columns: Mapping[str, tuple[str | int, ...]]
+    path: tuple[str | int, ...] = ("table",)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a step reads and writes, for the check at load: paths like `$.list[*].id`, and where the rule names them."""
+
+    reads: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+    writes: frozenset[str] = frozenset()
+    tables: tuple[TableUse, ...] = ()
+    names: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)  # path parameters used by templates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundStep:
+    """A step of a rule with what the runner needs to know of it."""
+
+    id: str
+    addon: str
+    impl: Step
+    on_error: str = "skip"
+    deadline_ms: int = 200
+    index: int = 0
+
+    @property
+    def access(self) -> Access:
+        found = getattr(self.impl, "access", None)
+        return found if isinstance(found, Access) else Access()

@@ -1,0 +1,165 @@
+"""Set fields of each row from one row of a store table.
+
+```yaml
+- addon: lookup
+  table: fans
+  each: $.list[*]
+  by: {fan_id: withUser.id}
+  set: {lastReplyAt: last_reply_at, withUser.lastReplyAt: last_reply_at}
+```
+A row that the store does not have gets `defaults`, else nulls (`lastReplyAt: null` means: never); with
+`only_if_found: true` it is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from addons.enrich.base import JsonPathText, JsonValue, Strict, at_path, dumps, field_at, join_path
+from addons.pipeline.accessors import Accessor, FieldPath
+from addons.pipeline.document import Document
+from addons.pipeline.exchange import Origin
+from addons.pipeline.node import Node
+from addons.pipeline.steps import Access, CompileContext, Row, RowQuery, RuleProblem, StepContext, TableUse
+
+type Wanted = str | dict[str, Wanted]
+
+MAX_ROWS = 5_000
+
+
+class LookupParams(Strict):
+    table: str = Field(description="store table")
+    each: JsonPathText = Field(default="$", description="the rows: objects of the body")
+    by: dict[str, JsonPathText] = Field(
+        min_length=1, max_length=1, description="key column → path inside the row that holds the key"
+    )
+    set: dict[str, Wanted] = Field(
+        min_length=1, description="target field (`a.b`: inside of `a`) → column; a mapping builds an object of columns"
+    )
+    defaults: dict[str, JsonValue] = Field(
+        default={}, description="column → value where the store has no row, or null in that column"
+    )
+    only_if_found: bool = Field(default=False, description="true: rows that the store does not have stay as they are")
+    only_where: dict[str, JsonValue] = Field(
+        default={}, description="path inside the row → value it must have, or `{params.x}`; other rows are left out"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LookupStep:
+    """See the module."""
+
+    table: str
+    each: Accessor
+    column: str
+    key: FieldPath
+    targets: tuple[tuple[FieldPath, Wanted], ...]
+    columns: frozenset[str]
+    defaults: Mapping[str, Any]
+    only_if_found: bool
+    only_where: tuple[tuple[FieldPath, Any], ...]
+    access: Access
+
+    def needs(self, doc: Document, x: StepContext) -> Iterable[RowQuery]:
+        keys = frozenset(key for _, key in self._rows(doc, x) if key is not None)
+        if keys:
+            yield RowQuery(self.table, self.column, keys, self.columns)
+
+    def apply(self, doc: Document, x: StepContext) -> None:
+        rows = x.rows.get((self.table, self.column), {})
+        done: dict[str | None, list[tuple[FieldPath, bytes]]] = {}
+        for node, key in self._rows(doc, x):
+            if key is None:
+                x.count("no_key")
+                continue
+            row = rows.get(key)
+            if row is None:
+                x.count("missing")
+                if self.only_if_found:
+                    continue
+            values = done.get(key)
+            if values is None:
+                values = done[key] = [(target, dumps(self._pick(wanted, row))) for target, wanted in self.targets]
+            self._set(node, values, row, x)
+
+    def _set(self, node: Node, values: list[tuple[FieldPath, bytes]], row: Row | None, x: StepContext) -> None:
+        origin = Origin(self.table, row.row_id, row.age_s) if row is not None else Origin(self.table, "")
+        for target, value in values:
+            parent = target.parent(node)
+            if parent is None:
+                x.count("no_target")
+                continue
+            parent.set(target.last, value, origin)
+            x.count(target.last)
+
+    def _rows(self, doc: Document, x: StepContext) -> Iterable[tuple[Node, str | None]]:
+        for node in self.each.find(doc.root)[:MAX_ROWS]:
+            if node.kind == "object" and all(_is(path.read(node), value, x) for path, value in self.only_where):
+                yield node, key_of(self.key.read(node))
+
+    def _pick(self, wanted: Wanted, row: Row | None) -> Any:
+        if isinstance(wanted, dict):
+            return {name: self._pick(inner, row) for name, inner in wanted.items()}
+        value = row.values.get(wanted) if row is not None else None
+        return self.defaults.get(wanted) if value is None else value
+
+
+class Lookup:
+    """`addon: lookup`"""
+
+    name: ClassVar[str] = "lookup"
+    Params: ClassVar[type[LookupParams]] = LookupParams
+
+    @classmethod
+    def compile(cls, params: LookupParams, ctx: CompileContext) -> LookupStep:
+        if ctx.where == "present":
+            raise RuleProblem(("table",), "rows are fetched once, for `steps`", "move the step from `present` to `steps`")
+        (column, key), *_ = params.by.items()
+        named = {column: ("by", column)} | {c: ("set", *where) for c, where in _columns(params.set)}
+        for name in params.defaults:
+            if name not in named:
+                raise RuleProblem(("defaults", name), f"`{name}` is no column that `set` uses", "name a column of `set`")
+        names = {v[8:-1]: ("only_where", p) for p, v in params.only_where.items() if isinstance(v, str) and v.startswith("{params.")}
+        return LookupStep(
+            table=params.table,
+            each=at_path(params.each, ("each",)),
+            column=column,
+            key=field_at(key, ("by", column)),
+            targets=tuple((field_at(t, ("set", t)), wanted) for t, wanted in params.set.items()),
+            columns=frozenset(named),
+            defaults=params.defaults,
+            only_if_found=params.only_if_found,
+            only_where=tuple((field_at(p, ("only_where", p)), v) for p, v in params.only_where.items()),
+            access=Access(
+                reads={join_path(params.each, key): ("by", column)},
+                writes=frozenset(join_path(params.each, t) for t in params.set),
+                tables=(TableUse(params.table, named),),
+                names=names,
+            ),
+        )
+
+
+def key_of(node: Node | None) -> str | None:
+    """A key as text, so that `"12"` and `12` find the same row; None for what is no key."""
+    if node is None or node.kind not in ("string", "number"):
+        return None
+    value = node.value()
+    return str(value) if value != "" and isinstance(value, str | int) else None
+
+
+def _is(node: Node | None, value: Any, x: StepContext) -> bool:
+    if isinstance(value, str) and value.startswith("{params.") and value.endswith("}"):
+        return key_of(node) == x.params.get(value[8:-1])
+    return bool((node.value() if node is not None else None) == value)
+
+
+def _columns(wanted: dict[str, Wanted]) -> Iterable[tuple[str, tuple[str, ...]]]:
+    for name, inner in wanted.items():
+        if isinstance(inner, dict):
+            yield from ((column, (name, *where)) for column, where in _columns(inner))
+        else:
+            yield inner, (name,)

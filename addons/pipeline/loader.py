@@ -1,0 +1,146 @@
+"""Rule files → `Plan`, or every problem of every file at once as `RulesInvalid`.
+
+Stages: read (size, UTF-8) → YAML with places → models → steps of each rule → checks between rules (`check.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from addons.pipeline.check import Known, check_rules
+from addons.pipeline.compile import RuleCompiler
+from addons.pipeline.model_problems import validate
+from addons.pipeline.plan import CompiledRule, Plan
+from addons.pipeline.problems import Problem, RulesInvalid
+from addons.pipeline.rule_models import MediaRules, RuleModel
+from addons.pipeline.rule_yaml import Source, read_source
+from addons.pipeline.steps import StepAddon
+
+MAX_FILES = 1000
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a load found, right or wrong."""
+
+    rules: list[tuple[CompiledRule, Source, tuple[str | int, ...]]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    media: tuple[MediaRules, Source] | None = None
+    files: list[str] = field(default_factory=list)
+    digest: Any = field(default_factory=hashlib.sha256)
+
+
+def rule_files(root: Path) -> list[Path]:
+    """Rule files below `root`, subfolders too, in path order. Names that begin with `.` or `_` are left out."""
+    found = []
+    for path in root.rglob("*"):
+        parts = path.relative_to(root).parts
+        if path.suffix in SUFFIXES and not any(p.startswith((".", "_")) for p in parts) and path.is_file():
+            found.append(path)
+    return sorted(found)
+
+
+def load_rules(
+    root: str | Path,
+    *,
+    addons: Mapping[str, StepAddon] | None = None,
+    known: Known | None = None,
+) -> Plan:
+    """Load every rule file below `root`.
+
+    Args:
+        root: the folder `rules/`.
+        addons: step addons by name; default: all registered.
+        known: handler names and store tables; default: those of this installation (`Known.installed()`).
+
+    Raises RulesInvalid with every problem of every file.
+    """
+    from addons.pipeline.registry import registry
+
+    base = Path(root)
+    loaded = Loaded()
+    if not base.is_dir():
+        text = "the rules folder does not exist"
+        raise RulesInvalid([Problem(str(root), 1, 1, "file-unreadable", text, "set `rules.dir` in config.yaml")])
+    paths = rule_files(base)
+    if len(paths) > MAX_FILES:
+        text = f"more than {MAX_FILES} rule files"
+        raise RulesInvalid([Problem(str(root), 1, 1, "file-unreadable", text, "is this the right folder?")])
+    compiler = RuleCompiler(registry() if addons is None else addons)
+    for path in paths:
+        _load_file(loaded, path, f"{base.name}/{path.relative_to(base).as_posix()}", compiler)
+    loaded.problems += check_rules(loaded.rules, known if known is not None else Known.installed())
+    if loaded.problems:
+        raise RulesInvalid(loaded.problems)
+    rules = tuple(rule for rule, _, _ in loaded.rules)
+    return Plan(
+        rules=rules,
+        version=loaded.digest.hexdigest(),
+        loaded_at=datetime.now(UTC),
+        media=loaded.media[0] if loaded.media else None,
+        files=tuple(loaded.files),
+        by_id={rule.id: rule for rule in rules},
+    ).warm()
+
+
+def _load_file(loaded: Loaded, path: Path, name: str, compiler: RuleCompiler) -> None:
+    source, raw = read_source(path, name)
+    loaded.files.append(name)
+    loaded.digest.update(f"{name}\0{len(raw)}\0".encode() + raw)
+    loaded.problems += source.problems
+    if source.data is None:
+        return
+    entries = _entries(loaded, source)
+    for path_, entry in entries:
+        problems: list[Problem] = []
+        model = validate(RuleModel, entry, source, path_, problems, what="a rule")
+        rule_id = entry.get("id") if isinstance(entry, dict) and isinstance(entry.get("id"), str) else None
+        if model is not None:
+            rule = compiler.compile(model, source, path_, problems)
+            loaded.rules.append((rule, source, path_))
+        else:
+            compiler.check_steps(entry, source, path_, problems)
+        loaded.problems += [
+            Problem(p.file, p.line, p.column, p.code, p.message, p.hint, rule_id) for p in problems
+        ]
+
+
+def _entries(loaded: Loaded, source: Source) -> list[tuple[tuple[str | int, ...], Any]]:
+    """The rules of a file, each with its place; the `media:` section is taken on the way."""
+    data = source.data
+    if isinstance(data, list):
+        return [((i,), entry) for i, entry in enumerate(data)]
+    if not isinstance(data, dict):
+        hint = "write `- id: …` entries, or `rules:` and `media:`"
+        loaded.problems.append(source.problem((), "bad-value", "a rule file is a list of rules or a mapping", hint))
+        return []
+    for key in data:
+        if key not in ("rules", "media"):
+            hint = "a rule file is a list of rules, or a mapping with `rules` and `media`"
+            text = f"unknown key `{key}` in a rule file"
+            loaded.problems.append(source.problem((key,), "unknown-key", text, hint, key=True))
+    if data.get("media") is not None:
+        _take_media(loaded, source, data["media"])
+    rules = data.get("rules")
+    if rules is None:
+        return []
+    if not isinstance(rules, list):
+        loaded.problems.append(source.problem(("rules",), "bad-value", "`rules` must be a list", "write `- id: …` entries"))
+        return []
+    return [(("rules", i), entry) for i, entry in enumerate(rules)]
+
+
+def _take_media(loaded: Loaded, source: Source, data: Any) -> None:
+    if loaded.media is not None:
+        text = f"a second `media` section; the first is in {loaded.media[1].name}"
+        loaded.problems.append(source.problem(("media",), "duplicate-key", text, "keep one of them", key=True))
+        return
+    model = validate(MediaRules, data, source, ("media",), loaded.problems, what="`media`")
+    if model is not None:
+        loaded.media = (model, source)

@@ -1,0 +1,394 @@
+"""One value inside a `Document`: reads decode one level, writes splice. See `document.py`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from addons.pipeline import json_scan
+from addons.pipeline.exchange import Origin
+
+if TYPE_CHECKING:
+    from addons.pipeline.document import Document
+
+Kind = Literal["object", "array", "string", "number", "bool", "null"]
+
+_KINDS: dict[int, Kind] = {0x7B: "object", 0x5B: "array", 0x22: "string", 0x74: "bool", 0x66: "bool", 0x6E: "null"}
+_OBJECT = msgspec.json.Decoder(type=dict[str, msgspec.Raw])
+_ARRAY = msgspec.json.Decoder(type=list[msgspec.Raw])
+_STRING = msgspec.json.Decoder(type=str)
+_DIGITS = 4000  # Python refuses to read longer integers
+
+
+class Slot:
+    """A member or item in an edited container; `before` is everything between the last separator and the value."""
+
+    __slots__ = ("after", "before", "colon", "key", "name", "value")
+
+    def __init__(self, name: str, before: bytes, key: bytes, colon: bytes, value: Node, after: bytes) -> None:
+        self.name = name
+        self.before = before
+        self.key = key
+        self.colon = colon
+        self.value = value
+        self.after = after
+
+    def with_value(self, value: Node) -> Slot:
+        return Slot(self.name, self.before, self.key, self.colon, value, self.after)
+
+    def renamed(self, name: str) -> Slot:
+        return Slot(name, self.before, quote(name), self.colon, self.value, self.after)
+
+    def with_after(self, after: bytes) -> Slot:
+        return Slot(self.name, self.before, self.key, self.colon, self.value, after)
+
+
+def quote(text: str) -> bytes:
+    """JSON text of a string."""
+    try:
+        return msgspec.json.encode(text)
+    except UnicodeEncodeError:
+        return json.dumps(text).encode()
+
+
+class Node:
+    """A value. `raw`: its bytes as they are now. Reads never raise for a value of another kind; they give None.
+
+    Life of a container: decoded lazily into `_parts` (name → original bytes); new members wait in `_added`; the first
+    edit of anything else lays all members out as `_slots`.
+    """
+
+    __slots__ = ("_added", "_dirty", "_kids", "_parts", "_slots", "_source", "doc", "key", "kind", "parent")
+
+    def __init__(self, doc: Document, source: bytes | msgspec.Raw, parent: Node | None, key: str | int) -> None:
+        self.doc = doc
+        self._source: bytes | msgspec.Raw = source
+        self.parent = parent
+        self.key = key
+        self.kind: Kind = _KINDS.get(memoryview(source)[0], "number")
+        self._parts: dict[str, msgspec.Raw] | list[msgspec.Raw] | None = None
+        self._kids: dict[str | int, Node] = {}
+        self._added: dict[str, Node] | None = None
+        self._slots: list[Slot] | None = None
+        self._dirty = False
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    @property
+    def raw(self) -> bytes:
+        """The JSON text of this value, edits included."""
+        return self._render() if self._dirty else bytes(self._source)
+
+    @property
+    def pointer(self) -> str:
+        """JSON Pointer (RFC 6901) from the root as it is now."""
+        parts: list[str] = []
+        node: Node = self
+        while node.parent is not None:
+            parts.append(str(node.key).replace("~", "~0").replace("/", "~1"))
+            node = node.parent
+        return "".join(f"/{part}" for part in reversed(parts))
+
+    def get(self, name: str) -> Node | None:
+        """The member of that name; None where there is none or this is no object."""
+        if self.kind != "object":
+            return None
+        if self._slots is not None:
+            found = self._slot(name)
+            return self._slots[found].value if found is not None else None
+        kid = self._kids.get(name)
+        if kid is not None:
+            return kid
+        if self._added is not None and name in self._added:
+            return self._added[name]
+        part = self._members().get(name)
+        return self._kid(name, part) if part is not None else None
+
+    def has(self, name: str) -> bool:
+        """Whether the object has a member of that name."""
+        if self.kind != "object" or self._slots is not None:
+            return self.get(name) is not None
+        return name in self._members() or (self._added is not None and name in self._added)
+
+    def at(self, index: int) -> Node | None:
+        """The item at `index` (negative: from the end); None where there is none or this is no list."""
+        if self.kind != "array":
+            return None
+        size = len(self)
+        if not -size <= index < size:
+            return None
+        index %= size
+        if self._slots is not None:
+            return self._slots[index].value
+        return self._kids.get(index) or self._kid(index, self._list()[index])
+
+    def child(self, step: str | int) -> Node | None:
+        """`get` or `at`, by the type of `step`."""
+        return self.at(step) if isinstance(step, int) else self.get(step)
+
+    def items(self) -> Iterator[tuple[str, Node]]:
+        """Members of an object in order, a duplicate key once with its last value."""
+        if self.kind == "object":
+            for name in self._names():
+                found = self.get(name)
+                if found is not None:
+                    yield name, found
+
+    def children(self) -> list[Node]:
+        """Items of a list or values of an object's members, in order."""
+        if self.kind == "array":
+            if self._slots is not None:
+                return [slot.value for slot in self._slots]
+            kids = self._kids
+            return [kids.get(i) or self._kid(i, part) for i, part in enumerate(self._list())]
+        return [value for _, value in self.items()]
+
+    def __len__(self) -> int:
+        if self._slots is not None and self.kind == "array":
+            return len(self._slots)
+        if self.kind == "array":
+            return len(self._list())
+        return len(self._names()) if self.kind == "object" else 0
+
+    def __bool__(self) -> bool:
+        return True
+
+    def value(self) -> Any:
+        """Decoded: dict, list, str, int, Decimal (numbers with fraction or exponent), bool or None."""
+        text = self.raw
+        if self.kind == "string":
+            try:
+                return _STRING.decode(text)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                pass
+        elif self.kind == "null":
+            return None
+        return json.loads(text.decode("utf-8", "surrogateescape"), parse_float=Decimal, parse_int=_int, strict=False)
+
+    def _names(self) -> list[str]:
+        if self._slots is not None:
+            return list(dict.fromkeys(slot.name for slot in self._slots))
+        return [*self._members(), *(self._added or ())]
+
+    def _kid(self, key: str | int, part: msgspec.Raw) -> Node:
+        node = Node(self.doc, part, self, key)
+        self._kids[key] = node
+        return node
+
+    def _members(self) -> dict[str, msgspec.Raw]:
+        if self._parts is None:
+            try:
+                self._parts = _OBJECT.decode(self._source)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                raw = bytes(self._source)
+                self._parts = {
+                    json_scan.key_text(raw[s.key_start : s.key_end]): msgspec.Raw(raw[s.value_start : s.value_end])
+                    for s in json_scan.members(raw)
+                }
+        assert isinstance(self._parts, dict)
+        return self._parts
+
+    def _list(self) -> list[msgspec.Raw]:
+        if self._parts is None:
+            try:
+                self._parts = _ARRAY.decode(self._source)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                raw = bytes(self._source)
+                self._parts = [msgspec.Raw(raw[a:b]) for a, b in json_scan.items(raw)]
+        assert isinstance(self._parts, list)
+        return self._parts
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def set(self, name: str, value: bytes, origin: Origin | None = None) -> None:
+        """Add or replace a member of an object. A new member goes in before the closing brace."""
+        self._must_be("object")
+        new = Node(self.doc, value, self, name)
+        old: bytes | None = None
+        self._keep()
+        if self._slots is None and not self.has(name):
+            if self._added is None:
+                self._added = {}
+            self._added[name] = new
+        elif self._slots is None and self._added is not None and name in self._added:
+            old = self._added[name].raw
+            self._added[name] = new
+        else:
+            old = self._replace_slot(name, new)
+        self._touch()
+        self.doc.record(self.pointer, name, old, value, origin)
+
+    def remove(self, key: str | int) -> None:
+        """Take a member or an item out, with its separator. Nothing happens where it is absent."""
+        node = self.child(key)
+        if node is None:
+            return
+        self._keep()
+        slots = self._lay_out()
+        if isinstance(key, int):
+            key %= len(slots)
+            kept = [s for i, s in enumerate(slots) if i != key]
+        else:
+            kept = [s for s in slots if s.name != key]
+        if kept and slots[-1] is not kept[-1]:
+            kept[-1] = kept[-1].with_after(slots[-1].after)
+        self._slots = kept
+        self._number()
+        self._touch()
+        self.doc.record(self.pointer, key, node.raw, None, None)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a member another name, in its place. A member that has the new name already goes away."""
+        node = self.get(name)
+        if node is None or name == new:
+            return
+        if self.has(new):
+            self.remove(new)
+        self._keep()
+        self._slots = [slot.renamed(new) if slot.name == name else slot for slot in self._lay_out()]
+        self._touch()
+        raw = node.raw
+        self.doc.record(self.pointer, name, raw, None, None)
+        self.doc.record(self.pointer, new, None, raw, None)
+        self._number()
+
+    def replace(self, value: bytes, origin: Origin | None = None) -> None:
+        """Put other JSON in the place of this value; this node then is that value."""
+        old = self.raw
+        self._keep()
+        self._become(value)
+        self._dirty = True
+        if self.parent is not None:
+            self.parent._touch()
+        self.doc.record_at(self.pointer, old, value, origin)
+
+    def _become(self, value: bytes | msgspec.Raw) -> None:
+        self._source = value
+        self.kind = _KINDS.get(memoryview(value)[0], "number")
+        self._parts, self._kids, self._added, self._slots, self._dirty = None, {}, None, None, False
+
+    def _must_be(self, kind: Kind) -> None:
+        if self.kind != kind:
+            raise TypeError(f"{self.pointer or 'the body'} is {self.kind}, not {kind}")
+
+    def _keep(self) -> None:
+        """Remember the state before an edit, for a rollback."""
+        if self.doc.recording:
+            added = dict(self._added) if self._added is not None else None
+            slots = list(self._slots) if self._slots is not None else None
+            saved = (self._source, self.kind, self._parts, dict(self._kids), added, slots, self._dirty)
+            self.doc.undo.append((self, saved))
+
+    def restore(self, saved: Any) -> None:
+        """Back to a state that `_keep` remembered."""
+        self._source, self.kind, self._parts, self._kids, self._added, self._slots, self._dirty = saved
+        for key, kid in self._kids.items():
+            kid.key, kid.parent = key, self
+        self._number()
+
+    def _touch(self) -> None:
+        node: Node | None = self
+        while node is not None and not node._dirty:
+            node._dirty = True
+            node = node.parent
+
+    # -- layout ----------------------------------------------------------------------------------------------------
+
+    def _slot(self, name: str) -> int | None:
+        """The last slot of that name."""
+        assert self._slots is not None
+        for index in range(len(self._slots) - 1, -1, -1):
+            if self._slots[index].name == name:
+                return index
+        return None
+
+    def _replace_slot(self, name: str, new: Node) -> bytes | None:
+        slots = self._slots = self._lay_out()
+        index = self._slot(name)
+        if index is not None:
+            old = slots[index].value.raw
+            slots[index] = slots[index].with_value(new)
+            return old
+        after = slots[-1].after if slots else b""
+        if slots:
+            slots[-1] = slots[-1].with_after(b"")
+        slots.append(Slot(name, b"", quote(name), b":", new, after))
+        return None
+
+    def _number(self) -> None:
+        """Set the keys of children to where they are now."""
+        for index, slot in enumerate(self._slots or ()):
+            slot.value.key = slot.name if self.kind == "object" else index
+            slot.value.parent = self
+
+    def _lay_out(self) -> list[Slot]:
+        """A fresh list of all members or items with the bytes between them; equal to the source when rendered."""
+        if self._slots is not None:
+            return list(self._slots)
+        raw = bytes(self._source)
+        slots = self._object_slots(raw) if self.kind == "object" else self._array_slots(raw)
+        for name, node in (self._added or {}).items():
+            after = slots[-1].after if slots else b""
+            if slots:
+                slots[-1] = slots[-1].with_after(b"")
+            slots.append(Slot(name, b"", quote(name), b":", node, after))
+        self._added = None
+        return slots
+
+    def _object_slots(self, raw: bytes) -> list[Slot]:
+        parts = self._members()
+        spans = json_scan.members_known(raw, [bytes(part) for part in parts.values()])
+        names = list(parts)
+        if spans is None:
+            spans = json_scan.members(raw)
+            names = [json_scan.key_text(raw[s.key_start : s.key_end]) for s in spans]
+        last = {name: index for index, name in enumerate(names)}
+        slots = []
+        for index, (name, s) in enumerate(zip(names, spans, strict=True)):
+            kid = self._kids.get(name) if last[name] == index else None
+            value = kid or Node(self.doc, raw[s.value_start : s.value_end], self, name)
+            colon = raw[s.key_end : s.value_start]
+            slots.append(
+                Slot(name, raw[s.start : s.key_start], raw[s.key_start : s.key_end], colon, value, raw[s.value_end : s.end])
+            )
+        return slots
+
+    def _array_slots(self, raw: bytes) -> list[Slot]:
+        slots = []
+        at = 1
+        for index, part in enumerate(self._list()):
+            text = bytes(part)
+            start = json_scan.skip(raw, at)
+            end = start + len(text)
+            stop = json_scan.skip(raw, end)
+            value = self._kids.get(index) or Node(self.doc, part, self, index)
+            slots.append(Slot("", raw[at:start], b"", b"", value, raw[end:stop]))
+            at = stop + 1
+        return slots
+
+    def _render(self) -> bytes:
+        if self.kind not in ("object", "array"):
+            return bytes(self._source)
+        if self._slots is None and not any(kid._dirty for kid in self._kids.values()):
+            return self._render_added()
+        if self._slots is None:
+            self._slots = self._lay_out()
+        body = b",".join(s.before + s.key + s.colon + s.value.raw + s.after for s in self._slots)
+        return b"{" + body + b"}" if self.kind == "object" else b"[" + body + b"]"
+
+    def _render_added(self) -> bytes:
+        raw = bytes(self._source)
+        if not self._added:
+            return raw
+        new = b",".join(quote(name) + b":" + node.raw for name, node in self._added.items())
+        inside = raw[:-1].rstrip(b" \t\n\r")
+        comma = b"," if len(inside) > 1 else b""
+        return b"".join((inside, comma, new, raw[len(inside) :]))
+
+
+def _int(text: str) -> int | Decimal:
+    return int(text) if len(text) < _DIGITS else Decimal(text)

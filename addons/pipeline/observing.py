@@ -1,0 +1,111 @@
+"""`observe` of a rule, compiled: rows for the store from a body of upstream's.
+
+Columns name a path inside the object, or a constant: `=text`, where `{param}` is a path parameter of the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from addons.pipeline.accessors import Accessor, BadJsonPath, FieldPath, compile_fields, compile_path
+from addons.pipeline.document import Document, Node, NotJson
+from addons.pipeline.paths import fill_text
+from addons.pipeline.problems import Problem
+from addons.pipeline.rule_models import ObserveRule
+from addons.pipeline.rule_yaml import Path_, Source
+
+MAX_ROWS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledObserve:
+    """One entry of `observe`. `rows` gives column → plain Python (numbers with a fraction as Decimal)."""
+
+    table: str
+    each: Accessor
+    paths: Mapping[str, FieldPath]
+    constants: Mapping[str, str]
+    keep_null: bool = True
+    when: FieldPath | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.paths, *self.constants)
+
+    def rows(self, doc: Document, params: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Rows found in a body, at most 5,000. A column whose field is absent is left out of its row."""
+        fixed = {name: fill_text(text, params) for name, text in self.constants.items()}
+        out = []
+        for node in self.each.find(doc.root)[:MAX_ROWS]:
+            if node.kind == "object" and self._wanted(node):
+                out.append(self._row(node, fixed))
+        return out
+
+    def _wanted(self, node: Node) -> bool:
+        found = self.when.read(node) if self.when is not None else None
+        return self.when is None or (found is not None and found.raw not in (b"null", b"false"))
+
+    def _wanted(self, node: Node) -> bool:
+        if self.when is None:
+            return True
+        found = self.when.read(node)
+        return found is not None and found.kind != "null" and found.raw != b"false"
+
+    def _row(self, node: Node, fixed: Mapping[str, str]) -> dict[str, Any]:
+        row: dict[str, Any] = dict(fixed)
+        for column, path in self.paths.items():
+            found = path.read(node)
+            if found is None or (found.kind == "null" and not self.keep_null):
+                continue
+            row[column] = found.value()
+        return row
+
+
+def compile_observe(entry: ObserveRule, source: Source, path: Path_, problems: list[Problem]) -> CompiledObserve:
+    """Compile one entry; what cannot be compiled is in `problems`."""
+    each = compile_path("$")
+    try:
+        each = compile_path(entry.each)
+    except BadJsonPath as error:
+        problems.append(source.problem((*path, "each"), "bad-jsonpath", str(error), "for example `$.list[*]`"))
+    when = None
+    try:
+        when = compile_fields(entry.when) if entry.when is not None else None
+    except BadJsonPath as error:
+        problems.append(source.problem((*path, "when"), "bad-jsonpath", str(error), "for example `subscribedOnData`"))
+    when = None
+    if entry.when is not None:
+        try:
+            when = compile_fields(entry.when)
+        except BadJsonPath as error:
+            problems.append(source.problem((*path, "when"), "bad-jsonpath", str(error), "for example `subscribedOnData`"))
+    paths: dict[str, FieldPath] = {}
+    constants: dict[str, str] = {}
+    for column, text in entry.columns.items():
+        if text.startswith("="):
+            constants[column] = text[1:]
+            continue
+        try:
+            paths[column] = FieldPath("$", ()) if text == "$" else compile_fields(text)
+        except BadJsonPath as error:
+            problems.append(source.problem((*path, "columns", column), "bad-jsonpath", str(error), "for example `user.id`"))
+    return CompiledObserve(entry.into, each, paths, constants, entry.keep_null, when)
+
+
+def observed_rows(
+    observes: tuple[CompiledObserve, ...], params: Mapping[str, str], body: bytes
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows by table for one body; empty where the body is no JSON."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    try:
+        doc = Document(body)
+    except NotJson:
+        return found
+    for observe in observes:
+        rows = observe.rows(doc, params)
+        if rows:
+            found.setdefault(observe.table, []).extend(rows)
+    return found
+
