@@ -6,12 +6,14 @@ arithmetic (`column / 86_400_000_000` is the day) then work on both, with no dat
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Dialect, Integer
+from sqlalchemy import JSON, BigInteger, Dialect, Integer, Text
 from sqlalchemy.types import TypeDecorator
 
 from ofapi_store.errors import BadValue
@@ -53,6 +55,37 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else from_micros(value)
+
+
+class ExactJson(TypeDecorator[Any]):
+    """What upstream sent, as JSON text: numbers with a fraction are Decimal on the way in and out, so that none changes."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else to_json(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value, parse_float=Decimal)
+
+
+def to_json(value: Any) -> str:
+    """JSON text of plain Python: Decimal is an exact number, datetime is as OnlyFans shows it. Raises BadValue."""
+    if isinstance(value, Decimal):
+        if not value.is_finite() or abs(value.adjusted()) > _MAX_DIGITS:
+            raise BadValue("expected a number that JSON can hold", value)
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return f'"{show_time(value)}"'
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{json.dumps(str(key))}:{to_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(to_json(item) for item in value) + "]"
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise BadValue("expected a value that JSON can hold", value) from None
 
 
 def show_time(value: datetime) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ofapi_store.models.base import Base
-from ofapi_store.types import BigId, Json, UtcTime
+from ofapi_store.types import BigId, ExactJson, Json, UtcTime
 
 LINK_KINDS = ("tracking", "trial", "shared_tracking", "shared_trial")
 
@@ -34,20 +34,20 @@ class Link(Base):
     subscribers_count: Mapped[int | None] = mapped_column(BigInteger)
     subscribe_days: Mapped[int | None] = mapped_column(Integer)
     subscribe_counts: Mapped[int | None] = mapped_column(Integer)
-    owner: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    owner: Mapped[dict[str, Any] | None] = mapped_column(ExactJson)
     is_deleted: Mapped[bool] = mapped_column(Boolean, server_default=false())
     is_finished: Mapped[bool | None] = mapped_column(Boolean)
     is_smart: Mapped[bool] = mapped_column(Boolean, server_default=false())
     created_at: Mapped[datetime | None] = mapped_column(UtcTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcTime)
-    payload: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    payload: Mapped[dict[str, Any] | None] = mapped_column(ExactJson)
     cost: Mapped[dict[str, Any] | None] = mapped_column(Json)
     revenue_total: Mapped[int | None] = mapped_column(BigInteger)
     spenders_count: Mapped[int | None] = mapped_column(BigInteger)
     chargebacks: Mapped[int | None] = mapped_column(BigInteger)
     revenue_calculated_at: Mapped[datetime | None] = mapped_column(UtcTime)
     revenue_stale: Mapped[bool] = mapped_column(Boolean, server_default=false())
-    extra: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    extra: Mapped[dict[str, Any] | None] = mapped_column(ExactJson)
     first_seen_at: Mapped[datetime] = mapped_column(UtcTime)
     observed_at: Mapped[datetime] = mapped_column(UtcTime)
     updated_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ofapi_store.models.base import Base
-from ofapi_store.types import Json, UtcTime
+from ofapi_store.types import ExactJson, Json, UtcTime
 
 
 class _OfAccount:
@@ -43,7 +43,7 @@ class Fan(_OfAccount, Base):
     subscriptions_spent: Mapped[int | None] = mapped_column(BigInteger)
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcTime)
     last_reply_at: Mapped[datetime | None] = mapped_column(UtcTime)
-    extra: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    extra: Mapped[dict[str, Any] | None] = mapped_column(ExactJson)
     first_seen_at: Mapped[datetime] = mapped_column(UtcTime)
     observed_at: Mapped[datetime | None] = mapped_column(UtcTime)
     updated_at: Mapped[datetime] = mapped_column(UtcTime)
@@ -71,7 +71,7 @@ class Message(_OfAccount, Base):
     is_from_queue: Mapped[bool | None] = mapped_column(Boolean)
     media_count: Mapped[int | None] = mapped_column(BigInteger)
     text: Mapped[str | None] = mapped_column(Text)
-    extra: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    extra: Mapped[dict[str, Any] | None] = mapped_column(ExactJson)
     first_seen_at: Mapped[datetime] = mapped_column(UtcTime)
     observed_at: Mapped[datetime] = mapped_column(UtcTime)
     updated_at: Mapped[datetime] = mapped_column(UtcTime)
@@ -100,7 +100,7 @@ class Transaction(_OfAccount, Base):
     status: Mapped[str | None] = mapped_column(String(32))
     description: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
-    extra: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    extra: Mapped[dict[str, Any] | None] = mapped_column(ExactJson)
     first_seen_at: Mapped[datetime] = mapped_column(UtcTime)
     observed_at: Mapped[datetime] = mapped_column(UtcTime)
     updated_at: Mapped[datetime] = mapped_column(UtcTime)
@@ -126,7 +126,7 @@ class Chargeback(_OfAccount, Base):
     currency: Mapped[str | None] = mapped_column(String(8))
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     paid_at: Mapped[datetime | None] = mapped_column(UtcTime)
-    extra: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    extra: Mapped[dict[str, Any] | None] = mapped_column(ExactJson)
     first_seen_at: Mapped[datetime] = mapped_column(UtcTime)
     observed_at: Mapped[datetime] = mapped_column(UtcTime)
     updated_at: Mapped[datetime] = mapped_column(UtcTime)

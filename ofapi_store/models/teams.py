@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, tex
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ofapi_store.models.base import Base
-from ofapi_store.types import Json, UtcTime
+from ofapi_store.types import ExactJson, Json, UtcTime
 
 
 class Team(Base):
@@ -56,7 +56,7 @@ class Account(Base):
     authentication_progress: Mapped[str | None] = mapped_column(String(32))
     login: Mapped[str | None] = mapped_column(Text)
     proxy_url: Mapped[str | None] = mapped_column(Text)
-    user_data: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    user_data: Mapped[dict[str, Any] | None] = mapped_column(ExactJson)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     updated_at: Mapped[datetime] = mapped_column(UtcTime)
     disconnected_at: Mapped[datetime | None] = mapped_column(UtcTime)

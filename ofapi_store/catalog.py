@@ -1,0 +1,200 @@
+"""The store as rules see it: names of tables and columns, and rows by keys in one query per table."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, select
+
+from ofapi_store.catalog_tables import TABLES, CatalogTable
+from ofapi_store.coerce import to_int, to_str
+from ofapi_store.errors import BadValue, UnknownName
+from ofapi_store.models.links import LinkTag, Tag
+from ofapi_store.types import now_utc, to_json
+
+__all__ = [
+    "Row",
+    "Scope",
+    "fetch",
+    "lookup_columns",
+    "lookup_keys",
+    "normalise",
+    "observe_columns",
+    "render",
+    "table",
+]
+
+_EXTRA = "extra."
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose rows: tables of an account are read for `account_id`, tables of a team for `team_id`."""
+
+    team_id: str | None
+    account_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`values` by catalog column (plain Python: aware datetime, Decimal for money). `age_s`: since its last update."""
+
+    row_id: str
+    values: Mapping[str, Any]
+    age_s: float | None = None
+
+
+def table(name: str) -> CatalogTable:
+    """Raises UnknownName with the nearest names."""
+    found = TABLES.get(name)
+    if found is None:
+        near = get_close_matches(name, TABLES, 3) or sorted(TABLES)
+        raise UnknownName(f"the store has no table {name!r} for rules; there is {', '.join(near)}")
+    return found
+
+
+def lookup_columns() -> dict[str, frozenset[str]]:
+    """Table → columns that steps can read; `extra` among them stands for any `extra.<name>`."""
+    return {name: frozenset(_readable(t)) for name, t in TABLES.items() if t.keys}
+
+
+def lookup_keys() -> dict[str, frozenset[str]]:
+    """Table → columns that rows can be found by."""
+    return {name: frozenset(t.keys) for name, t in TABLES.items() if t.keys}
+
+
+def observe_columns() -> dict[str, frozenset[str]]:
+    """Table → columns that `observe` can fill; `extra` among them stands for any `extra.<name>`."""
+    extra = {True: ["extra"], False: []}
+    return {
+        name: frozenset([c.name for c in t.columns.values() if c.writable] + extra[t.has_extra])
+        for name, t in TABLES.items()
+    }
+
+
+def normalise(table_name: str, key_column: str, value: Any) -> int | str | None:
+    """A key as the store compares it (`"123"` and 123 are one fan); None for what cannot be a key."""
+    column = table(table_name).columns[key_column]
+    try:
+        return to_int(value) if column.kind == "int" else to_str(value)
+    except BadValue:
+        return None
+
+
+def render(value: Any) -> bytes:
+    """A row's value as JSON: times as OnlyFans shows them, money as an exact number."""
+    return to_json(value).encode()
+
+
+def fetch(  # noqa: PLR0917 (a query, spelled out)
+    conn: Connection,
+    table_name: str,
+    scope: Scope,
+    key_column: str,
+    keys: Iterable[Any],
+    columns: Iterable[str],
+    *,
+    now: datetime | None = None,
+) -> dict[Any, Row]:
+    """Rows by the keys as given (found ones only), in one query, and one more where `tags` are wanted.
+
+    Raises UnknownName for a table, key or column that `lookup_columns` does not have.
+    """
+    t = table(table_name)
+    wanted = tuple(sorted(columns))
+    scope_id = scope.account_id if t.scope == "account" else scope.team_id
+    given = {key: normalised for key in keys if (normalised := normalise_checked(t, key_column, key)) is not None}
+    if scope_id is None or not given:
+        return {}
+    names, statement = _statement(table_name, key_column, wanted)
+    parameters = {"scope": scope_id, "keys": sorted(set(given.values()), key=str)}
+    raws = [dict(zip(names, row, strict=True)) for row in conn.execute(statement, parameters)]
+    if "tags" in wanted:
+        _add_tags(conn, raws)
+    at = now or now_utc()
+    by_key = {raw["_key"]: _row(t, raw, wanted, at) for raw in raws}
+    return {key: by_key[normalised] for key, normalised in given.items() if normalised in by_key}
+
+
+def normalise_checked(t: CatalogTable, key_column: str, value: Any) -> int | str | None:
+    """`normalise` for a key column of a table; raises UnknownName where rows cannot be found by it."""
+    if key_column not in t.keys:
+        raise UnknownName(f"rows of {t.name} are found by {' or '.join(t.keys) or 'nothing'}, not by {key_column!r}")
+    return normalise(t.name, key_column, value)
+
+
+def _readable(t: CatalogTable) -> list[str]:
+    extra = ["extra"] if t.has_extra else []
+    return [column.name for column in t.columns.values() if column.read is not None] + extra
+
+
+@lru_cache(maxsize=512)
+def _statement(table_name: str, key_column: str, wanted: tuple[str, ...]) -> tuple[tuple[str, ...], Select[Any]]:
+    """The names of what is selected, and the statement. Built once: building costs more than running it."""
+    t = table(table_name)
+    db: dict[str, Any] = {"_key": t.table.c[t.columns[key_column].db[0]]}
+    for part in t.row_key:
+        source = t.columns[part].db[0] if part in t.columns else part
+        db[source] = t.table.c[source]
+    for name in wanted:
+        _check_column(t, name)
+        sources = ("extra",) if name.startswith(_EXTRA) or name == "extra" else t.columns[name].db
+        db.update({source: t.table.c[source] for source in sources})
+    if "tags" in wanted:
+        db["id"] = t.table.c.id
+    db["updated_at"] = t.table.c.updated_at
+    scope = t.table.c.account_id if t.scope == "account" else t.table.c.team_id
+    query = select(*(column.label(f"c{at}") for at, column in enumerate(db.values()))).where(
+        scope == bindparam("scope"), db["_key"].in_(bindparam("keys", expanding=True))
+    )
+    for name, value in t.fixed.items():
+        query = query.where(t.table.c[name] == value)
+    if "disconnected_at" in t.table.c:
+        query = query.where(t.table.c.disconnected_at.is_(None))
+    return tuple(db), query.order_by(t.table.c.updated_at)  # where a key is not unique, the newest row is taken
+
+
+def _check_column(t: CatalogTable, name: str) -> None:
+    if name in t.columns and t.columns[name].read is not None:
+        return
+    if t.has_extra and (name == "extra" or (name.startswith(_EXTRA) and name != _EXTRA)):
+        return
+    near = get_close_matches(name, _readable(t), 3) or sorted(_readable(t))
+    raise UnknownName(f"table {t.name} has no column {name!r} to read; there is {', '.join(near)}")
+
+
+def _row(t: CatalogTable, raw: Mapping[str, Any], wanted: tuple[str, ...], now: datetime) -> Row:
+    sources = [t.columns[part].db[0] if part in t.columns else part for part in t.row_key]
+    row_id = "/".join(str(raw[source]) for source in sources)
+    age = max(0.0, (now - raw["updated_at"]).total_seconds())
+    return Row(row_id, {name: _value(t, raw, name) for name in wanted}, age)
+
+
+def _value(t: CatalogTable, raw: Mapping[str, Any], name: str) -> Any:
+    if name.startswith(_EXTRA):
+        return (raw["extra"] or {}).get(name.removeprefix(_EXTRA))
+    if name == "extra":
+        return raw["extra"]
+    read = t.columns[name].read
+    assert read is not None
+    return read(raw)
+
+
+def _add_tags(conn: Connection, raws: list[dict[str, Any]]) -> None:
+    tags: dict[int, list[str]] = defaultdict(list)
+    query = (
+        select(LinkTag.link_pk, Tag.name)
+        .join(Tag, Tag.id == LinkTag.tag_id)
+        .where(LinkTag.link_pk.in_([raw["id"] for raw in raws]))
+        .order_by(Tag.folded)
+    )
+    for link_pk, name in conn.execute(query):
+        tags[link_pk].append(name)
+    for raw in raws:
+        raw["tags"] = tags[raw["id"]]
