@@ -1,0 +1,1 @@
+"""The JSON shapes that upstream answers with."""
