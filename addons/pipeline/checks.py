@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from addons.pipeline.dates import is_date
+from addons.pipeline.rule_models import ParamRule
 
 MAX_DIGITS = 18  # fits 64 bits, in Python as in every database column behind it
 _INT = re.compile(r"[+-]?\d+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BOOLS = {"1": True, "true": True, "0": False, "false": False}
-
-
-class Declaration(Protocol):
-    """What a rule says about one parameter (docs/architecture.md, "Rule files")."""
-
-    type: str
-    min: float | None
-    max: float | None
-    enum: Sequence[Any] | None
-    pattern: str | None
-    required: bool
-    default: Any
-    min_length: int | None
-    max_length: int | None
-    after: str | None
-    requires: Sequence[str] | None
-    separator: str | None
-
-    @property
-    def items(self) -> Any: ...
 
 
 class Wrong(Exception):
@@ -52,7 +33,7 @@ def show(bound: float) -> str:
     return str(int(bound)) if bound == int(bound) else str(bound)
 
 
-def check(name: str, value: Any, spec: Declaration, now: datetime, *, text: bool) -> Any:
+def check(name: str, value: Any, spec: ParamRule, now: datetime, *, text: bool) -> Any:
     """`value` converted by `spec`. `text`: it comes from a query, where everything is a string. Raises Wrong."""
     convert = _CONVERT[spec.type]
     got = convert(name, value, spec, now, text)
@@ -61,7 +42,7 @@ def check(name: str, value: Any, spec: Declaration, now: datetime, *, text: bool
     return got
 
 
-def _string(name: str, value: Any, spec: Declaration, now: datetime, text: bool) -> str:
+def _string(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -> str:
     if not isinstance(value, str):
         raise Wrong(f"The {label(name)} field must be a string.")
     most = spec.max_length if spec.max_length is not None else spec.max
@@ -70,12 +51,12 @@ def _string(name: str, value: Any, spec: Declaration, now: datetime, text: bool)
         raise Wrong(f"The {label(name)} field must not be greater than {show(most)} characters.")
     if least is not None and len(value) < least:
         raise Wrong(f"The {label(name)} field must be at least {show(least)} characters.")
-    if spec.pattern is not None and re.search(spec.pattern, value) is None:
+    if spec.pattern is not None and re.fullmatch(spec.pattern, value) is None:
         raise Wrong(f"The {label(name)} field format is invalid.")
     return value
 
 
-def _int(name: str, value: Any, spec: Declaration, now: datetime, text: bool) -> int:
+def _int(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -> int:
     if isinstance(value, str) and _INT.fullmatch(value) and value.isascii() and len(value) <= MAX_DIGITS:
         value = int(value)
     if isinstance(value, Decimal | float) and abs(value) < 10**MAX_DIGITS and value == int(value):
@@ -85,7 +66,7 @@ def _int(name: str, value: Any, spec: Declaration, now: datetime, text: bool) ->
     return int(_in_range(name, value, spec))
 
 
-def _number(name: str, value: Any, spec: Declaration, now: datetime, text: bool) -> Decimal | int:
+def _number(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -> Decimal | int:
     if isinstance(value, str) and _NUMBER.fullmatch(value) and value.isascii() and len(value) <= 40:
         value = Decimal(value)
     if isinstance(value, float) and math.isfinite(value):
@@ -96,7 +77,7 @@ def _number(name: str, value: Any, spec: Declaration, now: datetime, text: bool)
     return value
 
 
-def _in_range(name: str, value: Any, spec: Declaration) -> Any:
+def _in_range(name: str, value: Any, spec: ParamRule) -> Any:
     if spec.min is not None and value < spec.min:
         raise Wrong(f"The {label(name)} field must be at least {show(spec.min)}.")
     if spec.max is not None and value > spec.max:
@@ -104,7 +85,7 @@ def _in_range(name: str, value: Any, spec: Declaration) -> Any:
     return value
 
 
-def _bool(name: str, value: Any, spec: Declaration, now: datetime, text: bool) -> bool:
+def _bool(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -> bool:
     if isinstance(value, bool):
         return value
     found = _BOOLS.get(str(value).lower()) if isinstance(value, str | int) else None
@@ -113,13 +94,13 @@ def _bool(name: str, value: Any, spec: Declaration, now: datetime, text: bool) -
     return found
 
 
-def _date(name: str, value: Any, spec: Declaration, now: datetime, text: bool) -> str:
+def _date(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -> str:
     if not isinstance(value, str) or len(value) > 255 or not is_date(value, now):
         raise Wrong(f"The {label(name)} field must be a valid date.")
     return value
 
 
-def _array(name: str, value: Any, spec: Declaration, now: datetime, text: bool) -> list[Any]:
+def _array(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -> list[Any]:
     if not isinstance(value, list):
         raise Wrong(f"The {label(name)} field must be an array.")
     most = spec.max_length if spec.max_length is not None else spec.max
@@ -131,17 +112,17 @@ def _array(name: str, value: Any, spec: Declaration, now: datetime, text: bool) 
     return value
 
 
-def _object(name: str, value: Any, spec: Declaration, now: datetime, text: bool) -> dict[str, Any]:
+def _object(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Wrong(f"The {label(name)} field must be an object.")
     return value
 
 
-def _any(name: str, value: Any, spec: Declaration, now: datetime, text: bool) -> Any:
+def _any(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -> Any:
     return value
 
 
-_CONVERT: dict[str, Callable[[str, Any, Declaration, datetime, bool], Any]] = {
+_CONVERT: dict[str, Callable[[str, Any, ParamRule, datetime, bool], Any]] = {
     "string": _string,
     "int": _int,
     "number": _number,

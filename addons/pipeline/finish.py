@@ -29,23 +29,24 @@ def counters(parts: Parts, x: Exchange) -> Counters:
 
 
 def response_mode(parts: Parts, x: Exchange, head: ResponseHead) -> BodyMode:
-    """BUFFER what may be edited, wrapped or translated; STREAM everything else."""
+    """BUFFER what may be edited, wrapped, translated or kept for a replay; STREAM everything else."""
     if x.upstream is not None and x.upstream.internal:
         return BodyMode.STREAM
-    if x.request.method == "HEAD" or head.status in NO_BODY:
-        return BodyMode.BUFFER
     declared = head.headers.get("content-length") or ""
     if declared.isdigit() and int(declared) > parts.config.limits.max_body_bytes:
         return BodyMode.STREAM
-    if x.state.get("claim") is not None:
-        return BodyMode.BUFFER
-    if head.status >= 400:
-        json_like = is_json_type(head.headers.get("content-type"))
-        return BodyMode.BUFFER if x.dialect == "envelope" or json_like else BodyMode.STREAM
-    if not 200 <= head.status < 300 or head.status == 206:
-        return BodyMode.STREAM
+    hold = x.state.get("claim") is not None or head.status in NO_BODY or x.request.method == "HEAD"
+    return BodyMode.BUFFER if hold or _interesting(x, head) else BodyMode.STREAM
+
+
+def _interesting(x: Exchange, head: ResponseHead) -> bool:
+    """Whether a body of this status and type may be one that we change or read."""
     kind = head.headers.get("content-type")
-    return BodyMode.BUFFER if is_json_type(kind) or kind is None or _mislabelled(x, kind) else BodyMode.STREAM
+    if head.status >= 400:
+        return x.dialect == "envelope" or is_json_type(kind)
+    if not 200 <= head.status < 300 or head.status == 206:
+        return False
+    return kind is None or is_json_type(kind) or _mislabelled(x, kind)
 
 
 def _mislabelled(x: Exchange, content_type: str) -> bool:
@@ -109,21 +110,13 @@ def _next_page(parts: Parts, x: Exchange, body: bytes) -> dict[str, Any] | None:
 
 
 def page_spec(x: Exchange) -> pagination.PageSpec:
-    """How the matched operation pages: the rule's own figures, else what its `limit` parameter says."""
+    """How the matched operation pages: the page size that upstream was sent, else the one that the rule names."""
     assert x.match is not None
     spec = x.match.rule.spec
     page = spec.present.page
     assert page is not None
-    declared = spec.params.get("limit")
-    limit = page.limit or (declared.default if declared is not None else None) or spec.query.default.get("limit")
-    return pagination.PageSpec(
-        page.kind,
-        int(limit) if isinstance(limit, int) or (isinstance(limit, str) and limit.isdigit()) else 10,
-        page.param,
-        page.value,
-        page.has_more,
-        page.items,
-    )
+    sent = spec.query.default.get("limit", "")
+    return pagination.PageSpec(page.kind, int(sent) if sent.isdigit() else page.limit, page.param)
 
 
 def _headers(x: Exchange, response: Response, *, edited: bool) -> Headers:

@@ -171,6 +171,8 @@ class Gateway:
             self._answer_error(x, e)
             assert x.response is not None
             return ResponseHead(x.response.status, x.response.headers)
+        if x.request.method == "HEAD" or head.status in (401, 204):
+            self._spawn(finish.note_session(self.parts, x, head.status, b""))
         x.response = Response(out.status, out.headers)
         return out
 

@@ -7,13 +7,14 @@ by `limit`, never by the number of rows that came.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from addons.pipeline import phpquery
 
-PageKind = Literal["offset", "marker", "cursor"]
+PageKind = Literal["offset", "marker", "cursor", "none"]
+_NO = (b"false", b"0", b"null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +24,13 @@ class PageSpec:
     kind: PageKind
     default_limit: int = 10
     param: str | None = None
-    value: str | None = None
-    has_more: str | None = None
-    items: str | None = None
 
 
-class _Page(msgspec.Struct):
-    hasMore: msgspec.Raw = msgspec.Raw(b"")
-    nextMarker: msgspec.Raw = msgspec.Raw(b"")
+class _Usual(msgspec.Struct, rename="camel"):
+    """The members of upstream's usual page."""
+
+    has_more: msgspec.Raw = msgspec.Raw(b"")
+    next_marker: msgspec.Raw = msgspec.Raw(b"")
     marker: msgspec.Raw = msgspec.Raw(b"")
     list: msgspec.Raw = msgspec.Raw(b"")
     users: msgspec.Raw = msgspec.Raw(b"")
@@ -41,33 +41,44 @@ class _Row(msgspec.Struct):
     id: msgspec.Raw = msgspec.Raw(b"")
 
 
-_PAGE = msgspec.json.Decoder(type=_Page)
+_USUAL = msgspec.json.Decoder(type=_Usual)
 _ROWS = msgspec.json.Decoder(type=list[_Row])
 _ANY_ROWS = msgspec.json.Decoder(type=list[msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """JSON texts, empty where absent: what says that more follows, the next value, the rows."""
+
+    more: bytes
+    value: bytes
+    rows: bytes
 
 
 def next_query(spec: PageSpec, query: str, body: bytes) -> str | None:
     """The client's own `query` changed so that it asks for the page after `body`; None where this page is the last."""
     page = _read(body)
-    if page is None:
-        return None
-    more = page.hasMore
-    if bytes(more) in (b"false", b"0", b"null"):
+    if page is None or page.more in _NO:
         return None
     if spec.kind == "marker":
         return _by_marker(spec, query, page)
-    rows = bytes(page.list) or bytes(page.users) or bytes(page.items)
-    if not bytes(more) and not _count(rows):
+    if not page.more and not _count(page.rows):
         return None
-    return _by_offset(spec, query) if spec.kind == "offset" else _by_cursor(spec, query, rows)
+    return _by_offset(spec, query) if spec.kind == "offset" else _by_cursor(spec, query, page)
 
 
 def _read(body: bytes) -> _Page | None:
+    if body.lstrip()[:1] == b"[":
+        return _Page(b"", b"", body)
     try:
-        return _PAGE.decode(body)
+        found = _USUAL.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        pass
-    return _Page(list=msgspec.Raw(body)) if body.lstrip()[:1] == b"[" else None
+        return None
+    value = bytes(found.next_marker)
+    if value in (b"", b"null"):
+        value = bytes(found.marker)
+    rows = bytes(found.list) or bytes(found.users) or bytes(found.items)
+    return _Page(bytes(found.has_more), value, rows)
 
 
 def _count(rows: bytes) -> int:
@@ -86,37 +97,38 @@ def _by_offset(spec: PageSpec, query: str) -> str:
 
 
 def _by_marker(spec: PageSpec, query: str, page: _Page) -> str | None:
-    name = spec.param or "marker"
-    marker = _text(bytes(page.nextMarker)) or _text(bytes(page.marker))
+    name, marker = spec.param or "marker", _text(page.value)
     if marker is None or marker == phpquery.value_of(phpquery.pairs(query), name):
         return None  # the same marker again would never end
     return phpquery.with_values(query, {name: marker})
 
 
-def _by_cursor(spec: PageSpec, query: str, rows: bytes) -> str | None:
-    """Newest first continues below the last id, oldest first after it."""
-    ids = _ids(rows)
-    if not ids:
+def _by_cursor(spec: PageSpec, query: str, page: _Page) -> str | None:
+    """Newest first goes on below the last id. Oldest first begins with the message of the cursor (contract 5.2), so it
+    goes on with the id after the last one."""
+    last = _last_id(page.rows)
+    if last is None:
         return None
-    oldest_first = phpquery.value_of(phpquery.pairs(query), "order") == "asc"
-    name, other = ("last_id", "first_id") if oldest_first else (spec.param or "first_id", "last_id")
-    return phpquery.with_values(query, {name: ids[-1], other: None})
+    if phpquery.value_of(phpquery.pairs(query), "order") == "asc":
+        after = str(int(last) + 1) if last.isascii() and last.isdigit() else last
+        return phpquery.with_values(query, {"last_id": after, "first_id": None})
+    return phpquery.with_values(query, {spec.param or "first_id": last, "last_id": None})
 
 
-def _ids(rows: bytes) -> list[str]:
+def _last_id(rows: bytes) -> str | None:
     try:
-        found = [_text(bytes(row.id)) for row in _ROWS.decode(rows)]
+        found = [_text(bytes(row.id)) for row in _ROWS.decode(rows)] if rows else []
     except (msgspec.DecodeError, RecursionError):
-        return []
-    return [i for i in found if i is not None]
+        return None
+    return next((i for i in reversed(found) if i is not None), None)
 
 
 def _text(raw: bytes) -> str | None:
     """A JSON number or string as query text."""
     if not raw or raw == b"null":
         return None
-    value: Any = msgspec.json.decode(raw) if raw[:1] == b'"' else raw.decode()
-    return str(value) or None
+    value = msgspec.json.decode(raw, type=str) if raw[:1] == b'"' else raw.decode("utf-8", "replace")
+    return value or None
 
 
 def _number(text: str | None, default: int) -> int:

@@ -50,7 +50,11 @@ _GZIP = re.compile(r"(?:^|[,\s])(?:gzip|\*)\s*(?!;\s*q=0(?:\.0*)?\s*(?:,|$))(?:[
 
 @dataclass(frozen=True, slots=True)
 class QueryMap:
-    """How a rule changes the client's query on its way up: names, dropped names, values by name."""
+    """How a rule changes the client's query on its way up.
+
+    `rename`, `drop`, `values` and `split` (a list in one parameter → several) go by the client's names, `static` by
+    upstream's: parameters that the rule sends where the client does not.
+    """
 
     rename: Mapping[str, str] = field(default_factory=dict)
     drop: frozenset[str] = frozenset()
@@ -71,13 +75,17 @@ class QueryMap:
             for part in pair.value.split(separator) if separator else [pair.value]:
                 value = self.values.get(pair.name, {}).get(part, part)
                 same = name == pair.name and value == pair.value
-                out.append(pair.text if same else f"{phpquery.encode(name)}={phpquery.encode(value)}")
+                out.append(pair.text if same else _encoded(name, value))
             names.add(name)
         return self._with_static("&".join(out), names)
 
     def _with_static(self, query: str, names: set[str]) -> str:
-        own = [f"{phpquery.encode(k)}={phpquery.encode(v)}" for k, v in self.static if k not in names]
+        own = [_encoded(k, v) for k, v in self.static if k not in names]
         return "&".join([*own, query]) if query else "&".join(own)
+
+
+def _encoded(name: str, value: str) -> str:
+    return f"{phpquery.encode(name)}={phpquery.encode(value)}"
 
 
 def accepts_gzip(value: str | None) -> bool:

@@ -2,132 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from addons.pipeline import phpquery
-from addons.pipeline.checks import Declaration, Wrong, check, label
+from addons.pipeline.checks import Wrong, check, label
 from addons.pipeline.dates import instant
 from addons.pipeline.errors import PayloadTooLarge, ValidationFailed
+from addons.pipeline.rule_models import ParamRule
 
-Errors = dict[str, list[str]]
+MAX_ERRORS = 20  # one sentence per item of a huge list helps nobody
 
 
-def check_query(query: str, params: Mapping[str, Declaration], now: datetime) -> dict[str, Any]:
+@dataclass(slots=True)
+class _Pass:
+    """One validation under way. `text`: the values come from a query, where everything is a string."""
+
+    now: datetime
+    text: bool
+    errors: dict[str, list[str]] = field(default_factory=dict)
+
+    def wrong(self, name: str, text: str) -> None:
+        if len(self.errors) < MAX_ERRORS:
+            self.errors.setdefault(name, []).append(text)
+
+    def end(self) -> None:
+        if self.errors:
+            raise ValidationFailed(self.errors)
+
+
+def check_query(query: str, params: Mapping[str, ParamRule], now: datetime) -> dict[str, Any]:
     """Every parameter of `query`, those of `params` converted and defaulted, the others as their text.
 
     Keys are the names that the rule declares. Raises ValidationFailed naming every wrong field.
     """
+    if not query and not params:
+        return {}
     try:
         sent = phpquery.pairs(query)
     except phpquery.TooManyParameters as e:
         raise ValidationFailed.of("query", f"{e}.") from None
-    errors = _dot_names(sent, params)
-    found: dict[str, Any] = {p.name: p.value for p in sent}
-    present: set[str] = set()
-    for name, spec in params.items():
-        value = _sent_value(sent, name, spec)
-        if value is not None and value != "":
-            present.add(name)
-        _take(name, value, spec, found, errors, now, text=True)
-    _between(params, found, present, errors, now)
-    if errors:
-        raise ValidationFailed(errors)
+    run = _Pass(now, text=True)
+    _dot_names(run, sent, params)
+    found = {p.name: p.value for p in sent if p.name not in params}
+    found.update(_fields(run, params, lambda name, spec: _sent_value(sent, name, spec)))
+    run.end()
     return found
 
 
-def _sent_value(sent: list[phpquery.Pair], name: str, spec: Declaration) -> Any:
-    if spec.type != "array":
-        return phpquery.value_of(sent, name)
-    values = phpquery.values_of(sent, name)
-    if spec.separator:
-        values = [part for value in values for part in value.split(spec.separator) if part]
-    return values or None
+def _sent_value(sent: list[phpquery.Pair], name: str, spec: ParamRule) -> Any:
+    if spec.type == "array":
+        values = phpquery.values_of(sent, name)
+        if spec.separator:
+            values = [part.strip() for value in values for part in value.split(spec.separator) if part.strip()]
+        return values or None
+    value = phpquery.value_of(sent, name)
+    return None if value == "" and spec.type != "string" else value
 
 
-def _dot_names(sent: Iterable[phpquery.Pair], params: Mapping[str, Declaration]) -> Errors:
+def _dot_names(run: _Pass, sent: Iterable[phpquery.Pair], params: Mapping[str, ParamRule]) -> None:
     """`filter.online=1` would be dropped silently by upstream: say so instead."""
     groups = {"filter"} | {name.partition("[")[0] for name in params if "[" in name}
-    errors: Errors = {}
     for pair in sent:
         if "." in pair.name and pair.name.partition(".")[0] in groups:
             right = phpquery.bracketed(pair.name)
-            errors[pair.name] = [f"The {pair.name} field is invalid. Use bracket syntax: {right}."]
-    return errors
+            run.wrong(pair.name, f"The {pair.name} field is invalid. Use bracket syntax: {right}.")
 
 
-def check_body(body: Any, fields: Mapping[str, Declaration], now: datetime) -> dict[str, Any]:
+def check_body(body: Any, fields: Mapping[str, ParamRule], now: datetime) -> dict[str, Any]:
     """The JSON object `body` with the declared fields converted and defaulted. Raises ValidationFailed."""
     if not isinstance(body, dict):
         raise ValidationFailed.of("body", "The request body must be a JSON object.")
-    errors: Errors = {}
-    found = dict(body)
-    present = {name for name in fields if body.get(name) is not None}
-    for name, spec in fields.items():
-        _take(name, body.get(name), spec, found, errors, now, text=False)
-    _between(fields, found, present, errors, now)
-    if errors:
-        raise ValidationFailed(errors)
+    run = _Pass(now, text=False)
+    found = {k: v for k, v in body.items() if k not in fields}
+    found.update(_fields(run, fields, lambda name, spec: body.get(name, _ABSENT)))
+    run.end()
     return found
 
 
-def _take(
-    name: str, value: Any, spec: Declaration, found: dict[str, Any], errors: Errors, now: datetime, *, text: bool
-) -> None:
-    field = phpquery.dotted(name)
-    if value is None or (text and value == "" and spec.type != "string"):
-        found.pop(name, None)
-        if spec.required:
-            errors[field] = [f"The {label(field)} field is required."]
-        elif spec.default is not None:
-            found[name] = spec.default
-        return
-    if spec.required and value in ("", [], {}):
-        errors[field] = [f"The {label(field)} field is required."]
-        return
+class _Absent:
+    """A body field that is not there, as opposed to one that is null."""
+
+
+_ABSENT = _Absent()
+
+
+def _fields(
+    run: _Pass, specs: Mapping[str, ParamRule], read: Callable[[str, ParamRule], Any], prefix: str = ""
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    present: set[str] = set()
+    for name, spec in specs.items():
+        value = read(name, spec)
+        shown = prefix + phpquery.dotted(name)
+        if value is None or value is _ABSENT:
+            if value is None and not run.text and spec.nullable:
+                found[name] = None
+            elif spec.required:
+                run.wrong(shown, f"The {label(shown)} field is required.")
+            elif spec.default is not None:
+                found[name] = spec.default
+            continue
+        if spec.required and value in ("", [], {}):
+            run.wrong(shown, f"The {label(shown)} field is required.")
+            continue
+        present.add(name)
+        _value(run, shown, value, spec, partial(found.__setitem__, name))
+    _between(run, specs, found, present, prefix)
+    return found
+
+
+def _value(run: _Pass, shown: str, value: Any, spec: ParamRule, put: Callable[[Any], None]) -> None:
     try:
-        got = check(field, value, spec, now, text=text)
+        got = check(shown, value, spec, run.now, text=run.text)
     except Wrong as e:
-        errors[field] = [str(e)]
+        run.wrong(shown, str(e))
         return
     if spec.type == "array" and spec.items is not None:
-        got = _items(field, got, spec.items, errors, now, text=text)
-    found[name] = got
-
-
-def _items(
-    field: str, values: list[Any], spec: Declaration, errors: Errors, now: datetime, *, text: bool
-) -> list[Any]:
-    out = []
-    for i, value in enumerate(values):
-        try:
-            out.append(check(f"{field}.{i}", value, spec, now, text=text))
-        except Wrong as e:
-            errors[f"{field}.{i}"] = [str(e)]
-            if len(errors) >= 20:  # one sentence per item of a huge list helps nobody
-                break
-    return out
+        items: list[Any] = []
+        for i, item in enumerate(got):
+            _value(run, f"{shown}.{i}", item, spec.items, items.append)
+        got = items
+    elif spec.type == "object" and spec.fields:
+        inner = _fields(run, spec.fields, lambda name, _: value.get(name, _ABSENT), f"{shown}.")
+        got = {k: v for k, v in got.items() if k not in spec.fields} | inner
+    put(got)
 
 
 def _between(
-    specs: Mapping[str, Declaration], found: Mapping[str, Any], present: set[str], errors: Errors, now: datetime
+    run: _Pass, specs: Mapping[str, ParamRule], found: Mapping[str, Any], present: set[str], prefix: str
 ) -> None:
-    """Rules between two fields: `after` and `requires` (both or neither)."""
-    for name in present:
-        spec, field = specs[name], phpquery.dotted(name)
+    """Rules between two fields: `requires` (both or neither), `conflicts`, `only_with`, `after`."""
+    for name in specs:
+        if name not in present:
+            continue
+        spec, shown = specs[name], prefix + phpquery.dotted(name)
         for other in spec.requires or ():
             if other not in present:
-                errors.setdefault(phpquery.dotted(other), []).append(
-                    f"The {label(phpquery.dotted(other))} field is required when {label(field)} is present."
-                )
-        if spec.after in present and field not in errors and phpquery.dotted(spec.after) not in errors:
-            first, last = instant(found[spec.after], now), instant(found[name], now, end=True)
-            if last < first:
-                errors[field] = [f"The {label(field)} field must be a date after {label(spec.after)}."]
+                field_ = prefix + phpquery.dotted(other)
+                run.wrong(field_, f"The {label(field_)} field is required when {label(shown)} is present.")
+        for other in spec.conflicts or ():
+            if other in present:
+                run.wrong(shown, f"The {label(shown)} field must not be sent together with {other}.")
+        for other, values in (spec.only_with or {}).items():
+            if found.get(other) not in values:
+                allowed = ", ".join(map(str, values))
+                run.wrong(shown, f"The {label(shown)} field is only allowed when {other} is {allowed}.")
+        if spec.after in found and name in found and spec.after in present and shown not in run.errors:
+            _in_order(run, shown, found[spec.after], found[name], spec.after)
+
+
+def _in_order(run: _Pass, shown: str, first: str, last: str, other: str) -> None:
+    if instant(last, run.now, end=True) < instant(first, run.now):
+        run.wrong(shown, f"The {label(shown)} field must be a date after {label(other)}.")
 
 
 def read_json(body: bytes | None, *, limit: int, content_type: str | None) -> Any:
