@@ -15,16 +15,16 @@ _MAX_INT = 2**63 - 1
 
 def to_int(value: Any) -> int:
     """5, 5.0, "5" → 5. Raises BadValue for anything else, and beyond 64 bits."""
-    if (isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= 20) or (
-        isinstance(value, float | Decimal) and abs(value) <= _MAX_INT and value == int(value)
-    ):
+    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= 20:
         value = int(value)
+    if isinstance(value, float | Decimal):
+        value = _whole(value)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MAX_INT:
         raise BadValue("expected a whole number", value)
     return value
 
 
-def _whole(value: float | Decimal) -> Any:
+def _whole(value: float | Decimal) -> int | float | Decimal:
     number = Decimal(value)
     return int(number) if number.is_finite() and abs(number) <= _MAX_INT and number == int(number) else value
 

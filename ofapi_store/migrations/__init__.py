@@ -1,0 +1,1 @@
+"""One Alembic chain for both databases. See NOTES.md before adding to it."""
