@@ -17,13 +17,15 @@ from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 class UnwrapParams(Strict):
     path: JsonPathText = Field(description="the value; where there is none, the body stays as it is")
 
+WHOLE = Access(writes=frozenset({"$"}))
+
 
 @dataclass(frozen=True, slots=True)
 class UnwrapStep:
     """See the module."""
 
     path: Accessor
-    access: Access = Access(writes=frozenset({"$"}))
+    access: Access = WHOLE
 
     def needs(self, doc: Document, x: StepContext) -> Iterable[RowQuery]:
         return ()

@@ -19,13 +19,15 @@ from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 class WrapParams(Strict):
     field: str | None = Field(default=None, min_length=1, description="name of the field; default: the body goes into a list")
 
+WHOLE = Access(writes=frozenset({"$"}))
+
 
 @dataclass(frozen=True, slots=True)
 class WrapStep:
     """See the module."""
 
     field: str | None
-    access: Access = Access(writes=frozenset({"$"}))
+    access: Access = WHOLE
 
     def needs(self, doc: Document, x: StepContext) -> Iterable[RowQuery]:
         return ()

@@ -27,11 +27,11 @@ class Known:
 
     @classmethod
     def installed(cls) -> Known:
-        """Handlers of `addons.compute.registry`, tables and columns of `ofapi_store.catalog`."""
-        from addons.compute.registry import handler_names
+        """Handler names of `addons.compute.registry`, tables and columns of `ofapi_store.catalog`."""
+        from addons.compute.registry import names
         from ofapi_store.catalog import lookup_columns, observe_columns
 
-        return cls(frozenset(handler_names()), lookup_columns(), observe_columns())
+        return cls(frozenset(names()), lookup_columns(), observe_columns())
 
 
 def check_rules(entries: Sequence[Entry], known: Known) -> list[Problem]:

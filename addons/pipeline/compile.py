@@ -14,9 +14,9 @@ from addons.pipeline.model_problems import validate
 from addons.pipeline.observing import compile_observe
 from addons.pipeline.paths import Template
 from addons.pipeline.plan import ACCOUNT_NAMES, CompiledRule, UpstreamTemplate, parse_upstream
-from addons.pipeline.problems import Problem, did_you_mean
+from addons.pipeline.problems import did_you_mean
 from addons.pipeline.rule_models import ParamRule, RuleModel, StepRule
-from addons.pipeline.rule_yaml import Path_, Source
+from addons.pipeline.rule_yaml import Path_, Place
 from addons.pipeline.steps import BoundStep, CompileContext, RuleProblem, StepAddon
 
 STEP_KEYS = tuple(StepRule.model_fields)
@@ -33,34 +33,30 @@ class RuleCompiler:
     def __init__(self, addons: Mapping[str, StepAddon]) -> None:
         self._addons = addons
 
-    def compile(self, model: RuleModel, source: Source, path: Path_, problems: list[Problem]) -> CompiledRule:
-        """The rule as far as it can be compiled; what cannot is in `problems` and left out."""
-        templates = _templates(model, source, path, problems)
-        upstream = _upstream(model, templates, source, path, problems)
-        _combination(model, source, path, problems)
-        _params(model.params, source, (*path, "params"), problems)
-        _params(model.body, source, (*path, "body"), problems)
+    def compile(self, model: RuleModel, place: Place) -> CompiledRule:
+        """The rule as far as it can be compiled; what cannot is noted at its place and left out."""
+        templates = _templates(model, place)
+        upstream = _upstream(model, templates, place)
+        _combination(model, place)
+        _params(model.params, place.at("params"))
+        _params(model.body, place.at("body"))
         names: Counter[str] = Counter()
         steps = {
-            where: self._steps(rules, where, model.id, names, source, (*path, *key), problems)
+            where: self._steps(rules, where, model.id, names, place.at(*key))
             for (where, key), rules in zip(WHERES, (model.request, model.steps, model.present.steps), strict=True)
         }
-        observe = tuple(
-            compile_observe(entry, source, (*path, "observe", i), problems) for i, entry in enumerate(model.observe)
-        )
-        line, column = source.place(path)
         return CompiledRule(
             spec=model,
-            where=f"{source.name}:{line}:{column}",
+            where=str(place),
             upstream=upstream,
             request=steps["request"],
             steps=steps["response"],
             present=steps["present"],
-            observe=observe,
+            observe=tuple(compile_observe(entry, place.at("observe", i)) for i, entry in enumerate(model.observe)),
             templates=tuple(templates),
         )
 
-    def check_steps(self, entry: Any, source: Source, path: Path_, problems: list[Problem]) -> None:
+    def check_steps(self, entry: Any, place: Place) -> None:
         """Find what is wrong with the steps of a rule whose model failed elsewhere, so that all is told at once."""
         for where, key in WHERES:
             found: Any = entry
@@ -69,98 +65,77 @@ class RuleCompiler:
             for i, step in enumerate(found if isinstance(found, list) else ()):
                 if isinstance(step, dict) and isinstance(step.get("addon"), str):
                     params = {k: v for k, v in step.items() if k not in STEP_KEYS}
-                    ctx = CompileContext("", step["addon"], where)
-                    self._compile_step(step["addon"], params, ctx, source, (*path, *key, i), problems)
+                    self._compile_step(step["addon"], params, CompileContext("", "", where), place.at(*key, i))
 
     def _steps(
-        self,
-        rules: Sequence[StepRule],
-        where: str,
-        rule_id: str,
-        names: Counter[str],
-        source: Source,
-        path: Path_,
-        problems: list[Problem],
+        self, rules: Sequence[StepRule], where: str, rule_id: str, names: Counter[str], place: Place
     ) -> tuple[BoundStep, ...]:
         out = []
         for index, rule in enumerate(rules):
             names[rule.addon] += 1
             step_id = rule.id or (rule.addon if names[rule.addon] == 1 else f"{rule.addon}-{names[rule.addon]}")
-            ctx = CompileContext(rule_id, step_id, where)
             params = dict(rule.model_extra or {})
-            impl = self._compile_step(rule.addon, params, ctx, source, (*path, index), problems)
+            impl = self._compile_step(rule.addon, params, CompileContext(rule_id, step_id, where), place.at(index))
             if impl is not None:
                 out.append(BoundStep(step_id, rule.addon, impl, rule.on_error, rule.deadline_ms, index))
         return tuple(out)
 
-    def _compile_step(
-        self, name: str, params: dict[str, Any], ctx: CompileContext, source: Source, path: Path_, problems: list[Problem]
-    ) -> Any:
+    def _compile_step(self, name: str, params: dict[str, Any], ctx: CompileContext, place: Place) -> Any:
         addon = self._addons.get(name)
         if addon is None:
             hint = did_you_mean(name, self._addons, what="addons")
-            problems.append(source.problem((*path, "addon"), "unknown-addon", f"unknown addon `{name}`", hint))
+            place.at("addon").wrong("unknown-addon", f"unknown addon `{name}`", hint)
             return None
         what = f"a `{name}` step"
-        model: BaseModel | None = validate(
-            addon.Params, params, source, path, problems, what=what, other_keys=STEP_KEYS
-        )
+        model: BaseModel | None = validate(addon.Params, params, place, what=what, other_keys=STEP_KEYS)
         if model is None:
             return None
         try:
             return addon.compile(model, ctx)
         except RuleProblem as wrong:
-            problems.append(source.problem((*path, *wrong.path), wrong.code, f"{what}: {wrong.message}", wrong.hint))
+            place.at(*wrong.path).wrong(wrong.code, f"{what}: {wrong.message}", wrong.hint)
             return None
 
 
-def _templates(
-    model: RuleModel, source: Source, path: Path_, problems: list[Problem]
-) -> list[tuple[str, Template]]:
+def _templates(model: RuleModel, place: Place) -> list[tuple[str, Template]]:
     found: list[tuple[str, Template]] = []
     for index, text in enumerate(model.match):
         try:
             found.append(parse_match(text))
         except ValueError as error:
-            hint = "write `GET /{account}/path/{name}`"
-            problems.append(source.problem((*path, "match", index), "bad-template", str(error), hint))
+            place.at("match", index).wrong("bad-template", str(error), "write `GET /{account}/path/{name}`")
     return found
 
 
-def _upstream(
-    model: RuleModel, templates: Sequence[tuple[str, Template]], source: Source, path: Path_, problems: list[Problem]
-) -> UpstreamTemplate | None:
+def _upstream(model: RuleModel, templates: Sequence[tuple[str, Template]], place: Place) -> UpstreamTemplate | None:
     if model.upstream is None:
         return None
-    place = (*path, "upstream")
+    here = place.at("upstream")
     try:
         upstream = parse_upstream(model.upstream)
     except ValueError as error:
-        hint = "write `GET /api2/v2/path/{name}?fixed=value`"
-        problems.append(source.problem(place, "bad-template", str(error), hint))
+        here.wrong("bad-template", str(error), "write `GET /api2/v2/path/{name}?fixed=value`")
         return None
     common = set.intersection(*({*t.names} for _, t in templates)) if templates else set()
     for name in upstream.names:
         if templates and name not in common and name not in ACCOUNT_NAMES:
             hint = did_you_mean(name, {*common, *ACCOUNT_NAMES}, what="parameters that every `match` has")
-            text = f"`upstream` names `{{{name}}}`, which not every `match` has"
-            problems.append(source.problem(place, "unknown-parameter", text, hint))
+            here.wrong("unknown-parameter", f"`upstream` names `{{{name}}}`, which not every `match` has", hint)
     return upstream
 
 
-def _combination(model: RuleModel, source: Source, path: Path_, problems: list[Problem]) -> None:
+def _combination(model: RuleModel, place: Place) -> None:
     def wrong(key: str, message: str, hint: str = "") -> None:
-        problems.append(source.problem((*path, key), "bad-combination", message, hint, key=True))
+        place.at(key).wrong("bad-combination", message, hint, key=True)
 
-    local = model.source == "computed"
-    if model.handler is None and model.source in ("computed", "media"):
-        wrong("source", f"a {model.source} rule needs a `handler`", "name it as `<family>.<function>`")
     if model.args and model.handler is None:
         wrong("args", "`args` are for a `handler`, and this rule has none", "remove the key")
+    if model.handler is None and model.source in ("computed", "media"):
+        wrong("source", f"a {model.source} rule needs a `handler`", "name it as `<family>.<function>`")
     if model.handler is not None and model.source in ("hybrid", "passthrough"):
         wrong("handler", f"a {model.source} rule has no `handler`", "its answer comes from upstream; remove the key")
     for key in ("upstream", "query", "request", "observe", "steps", "timeout_s"):
-        if local and getattr(model, key) and key in model.model_fields_set:
+        if model.source == "computed" and key in model.model_fields_set and getattr(model, key):
             wrong(key, f"a computed rule has no `{key}`", "it never calls upstream; remove the key")
     if model.source == "passthrough" and model.steps:
         wrong("steps", "a passthrough rule has no `steps`", "its body is not touched; make it `source: hybrid`")
@@ -168,33 +143,32 @@ def _combination(model: RuleModel, source: Source, path: Path_, problems: list[P
         wrong("source", f"a {model.source} rule needs an `upstream`", "write `GET /api2/v2/…`")
 
 
-def _params(params: Mapping[str, ParamRule], source: Source, path: Path_, problems: list[Problem]) -> None:
+def _params(params: Mapping[str, ParamRule], place: Place) -> None:
     for name, rule in params.items():
-        _param(rule, source, (*path, name), problems)
-        for key, others in (("after", [rule.after] if rule.after else []), ("requires", rule.requires)):
+        _param(rule, place.at(name))
+        after = [rule.after] if rule.after else []
+        named = {"after": after, "requires": rule.requires, "conflicts": rule.conflicts, "only_with": rule.only_with}
+        for key, others in named.items():
             for other in others:
                 if other not in params:
                     hint = did_you_mean(other, params, what="parameters")
-                    text = f"`{key}` names `{other}`, which is not declared"
-                    problems.append(source.problem((*path, name, key), "unknown-parameter", text, hint))
+                    place.at(name, key).wrong("unknown-parameter", f"`{key}` names `{other}`, which is not declared", hint)
 
 
-def _param(rule: ParamRule, source: Source, path: Path_, problems: list[Problem]) -> None:
-    def wrong(key: str, code: str, message: str, hint: str = "") -> None:
-        problems.append(source.problem((*path, key), code, message, hint))
-
+def _param(rule: ParamRule, place: Place) -> None:
     if rule.pattern is not None:
         try:
             re.compile(rule.pattern)
         except (re.error, OverflowError, RecursionError) as error:
-            wrong("pattern", "bad-regex", f"`{rule.pattern}` is not a regular expression: {error}")
+            place.at("pattern").wrong("bad-regex", f"`{rule.pattern}` is not a regular expression: {error}")
     for least, most in (("min", "max"), ("min_length", "max_length")):
         low, high = getattr(rule, least), getattr(rule, most)
         if low is not None and high is not None and low > high:
-            wrong(least, "bad-combination", f"`{least}` is greater than `{most}`")
+            place.at(least).wrong("bad-combination", f"`{least}` is greater than `{most}`")
     if rule.items is not None:
         if rule.type != "array":
-            wrong("items", "bad-combination", f"`items` belongs to arrays, not to {rule.type}", "write `type: array`")
-        _param(rule.items, source, (*path, "items"), problems)
+            text = f"`items` belongs to arrays, not to {rule.type}"
+            place.at("items").wrong("bad-combination", text, "write `type: array`", key=True)
+        _param(rule.items, place.at("items"))
     if rule.enum is not None and rule.default is not None and rule.default not in rule.enum:
-        wrong("default", "bad-combination", f"the default `{rule.default}` is not in `enum`")
+        place.at("default").wrong("bad-combination", f"the default `{rule.default}` is not in `enum`")

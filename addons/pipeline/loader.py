@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from addons.pipeline.model_problems import validate
 from addons.pipeline.plan import CompiledRule, Plan
 from addons.pipeline.problems import Problem, RulesInvalid
 from addons.pipeline.rule_models import MediaRules, RuleModel
-from addons.pipeline.rule_yaml import Source, read_source
+from addons.pipeline.rule_yaml import Place, Source, read_source
 from addons.pipeline.steps import StepAddon
 
 MAX_FILES = 1000
@@ -96,19 +96,15 @@ def _load_file(loaded: Loaded, path: Path, name: str, compiler: RuleCompiler) ->
     loaded.problems += source.problems
     if source.data is None:
         return
-    entries = _entries(loaded, source)
-    for path_, entry in entries:
-        problems: list[Problem] = []
-        model = validate(RuleModel, entry, source, path_, problems, what="a rule")
+    for path_, entry in _entries(loaded, source):
+        place = Place(source, path_, [])
+        model = validate(RuleModel, entry, place, what="a rule")
         rule_id = entry.get("id") if isinstance(entry, dict) and isinstance(entry.get("id"), str) else None
         if model is not None:
-            rule = compiler.compile(model, source, path_, problems)
-            loaded.rules.append((rule, source, path_))
+            loaded.rules.append((compiler.compile(model, place), source, path_))
         else:
-            compiler.check_steps(entry, source, path_, problems)
-        loaded.problems += [
-            Problem(p.file, p.line, p.column, p.code, p.message, p.hint, rule_id) for p in problems
-        ]
+            compiler.check_steps(entry, place)
+        loaded.problems += [replace(problem, rule=rule_id) for problem in place.problems]
 
 
 def _entries(loaded: Loaded, source: Source) -> list[tuple[tuple[str | int, ...], Any]]:
@@ -141,6 +137,6 @@ def _take_media(loaded: Loaded, source: Source, data: Any) -> None:
         text = f"a second `media` section; the first is in {loaded.media[1].name}"
         loaded.problems.append(source.problem(("media",), "duplicate-key", text, "keep one of them", key=True))
         return
-    model = validate(MediaRules, data, source, ("media",), loaded.problems, what="`media`")
+    model = validate(MediaRules, data, Place(source, ("media",), loaded.problems), what="`media`")
     if model is not None:
         loaded.media = (model, source)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from addons.pipeline.problems import Problem, did_you_mean
-from addons.pipeline.rule_yaml import Path_, Source
-
-M = TypeVar("M", bound=BaseModel)
+from addons.pipeline.problems import did_you_mean
+from addons.pipeline.rule_yaml import Place
 
 _EXPECTED = {
     "string_type": "text",
@@ -26,53 +24,42 @@ _EXPECTED = {
 }
 
 
-def validate(
-    model: type[M],
-    data: Any,
-    source: Source,
-    path: Path_,
-    problems: list[Problem],
-    *,
-    what: str,
-    other_keys: tuple[str, ...] = (),
-    context: Any = None,
-) -> M | None:
-    """`data` as `model`; on failure every finding goes to `problems` and the result is None.
+def validate[M: BaseModel](model: type[M], data: Any, place: Place, *, what: str, other_keys: tuple[str, ...] = ()) -> M | None:
+    """`data`, which stands at `place`, as `model`; on failure every finding is noted there and the result is None.
 
-    `path` is where `data` stands in the file. `other_keys`: keys beside the model's that its mapping may have.
-    `context` is passed to the model's validators.
+    `other_keys`: keys beside the model's that its mapping may have.
     """
     try:
-        return model.model_validate(data, context=context)
+        return model.model_validate(data)
     except ValidationError as error:
         for finding in error.errors(include_url=False):
-            problems.append(_problem(model, data, source, path, finding, what, other_keys))
+            _note(model, data, place, finding, what, other_keys)
         return None
 
 
-def _problem(
-    model: type[BaseModel], data: Any, source: Source, path: Path_, finding: Any, what: str, other: tuple[str, ...]
-) -> Problem:
+def _note(  # noqa: PLR0917 (one finding with all that describes it)
+    model: type[BaseModel], data: Any, place: Place, finding: Any, what: str, other: tuple[str, ...]
+) -> None:
     loc = _real(finding["loc"], data)
-    where = (*path, *loc)
     kind = finding["type"]
     inside = f"`{_dots(loc[:-1])}`" if loc[:-1] else what
     if kind == "extra_forbidden":
-        keys = sorted({*_keys(model, loc[:-1]), *other})
-        hint = did_you_mean(str(loc[-1]), keys, what="known keys")
-        return source.problem(where, "unknown-key", f"unknown key `{loc[-1]}` in {inside}", hint, key=True)
+        hint = did_you_mean(str(loc[-1]), {*_keys(model, loc[:-1]), *other}, what="known keys")
+        place.at(*loc).wrong("unknown-key", f"unknown key `{loc[-1]}` in {inside}", hint, key=True)
+        return
     if kind == "missing":
-        return source.problem(where[:-1], "missing-key", f"key `{loc[-1]}` is missing in {inside}", _help(model, loc))
+        place.at(*loc[:-1]).wrong("missing-key", f"key `{loc[-1]}` is missing in {inside}", _help(model, loc))
+        return
     name = f"`{_dots(loc)}`" if loc else what
-    expected = _EXPECTED.get(kind)
-    if expected:
-        return source.problem(where, "bad-value", f"{name} must be {expected}, not {_show(finding['input'])}", _help(model, loc))
-    if kind == "literal_error":
+    if kind in _EXPECTED:
+        text, hint = f"{name} must be {_EXPECTED[kind]}, not {_show(finding['input'])}", _help(model, loc)
+    elif kind == "literal_error":
         words = [w.strip("'") for w in finding["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        hint = did_you_mean(str(finding["input"]), words, what="allowed")
-        return source.problem(where, "bad-value", f"{name} cannot be {_show(finding['input'])}", hint)
-    text = finding["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
-    return source.problem(where, "bad-value", f"{name}: {text[:1].lower()}{text[1:]}", _help(model, loc))
+        text, hint = f"{name} cannot be {_show(finding['input'])}", did_you_mean(str(finding["input"]), words, what="allowed")
+    else:
+        said = finding["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+        text, hint = f"{name}: {said[:1].lower()}{said[1:]}", _help(model, loc)
+    place.at(*loc).wrong("bad-value", text, hint)
 
 
 def _real(loc: tuple[str | int, ...], data: Any) -> tuple[str | int, ...]:

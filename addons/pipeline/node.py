@@ -29,7 +29,9 @@ class Slot:
 
     __slots__ = ("after", "before", "colon", "key", "name", "value")
 
-    def __init__(self, name: str, before: bytes, key: bytes, colon: bytes, value: Node, after: bytes) -> None:
+    def __init__(  # noqa: PLR0917 (a plain record)
+        self, name: str, before: bytes, key: bytes, colon: bytes, value: Node, after: bytes
+    ) -> None:
         self.name = name
         self.before = before
         self.key = key

@@ -12,9 +12,8 @@ from typing import Any
 from addons.pipeline.accessors import Accessor, BadJsonPath, FieldPath, compile_fields, compile_path
 from addons.pipeline.document import Document, Node, NotJson
 from addons.pipeline.paths import fill_text
-from addons.pipeline.problems import Problem
 from addons.pipeline.rule_models import ObserveRule
-from addons.pipeline.rule_yaml import Path_, Source
+from addons.pipeline.rule_yaml import Place
 
 MAX_ROWS = 5_000
 
@@ -37,11 +36,8 @@ class CompiledObserve:
     def rows(self, doc: Document, params: Mapping[str, str]) -> list[dict[str, Any]]:
         """Rows found in a body, at most 5,000. A column whose field is absent is left out of its row."""
         fixed = {name: fill_text(text, params) for name, text in self.constants.items()}
-        out = []
-        for node in self.each.find(doc.root)[:MAX_ROWS]:
-            if node.kind == "object" and self._wanted(node):
-                out.append(self._row(node, fixed))
-        return out
+        nodes = self.each.find(doc.root)[:MAX_ROWS]
+        return [self._row(node, fixed) for node in nodes if node.kind == "object" and self._wanted(node)]
 
     def _wanted(self, node: Node) -> bool:
         found = self.when.read(node) if self.when is not None else None
@@ -63,35 +59,30 @@ class CompiledObserve:
         return row
 
 
-def compile_observe(entry: ObserveRule, source: Source, path: Path_, problems: list[Problem]) -> CompiledObserve:
-    """Compile one entry; what cannot be compiled is in `problems`."""
+def compile_observe(entry: ObserveRule, place: Place) -> CompiledObserve:
+    """Compile one entry; what cannot be compiled is noted at its place."""
     each = compile_path("$")
     try:
         each = compile_path(entry.each)
     except BadJsonPath as error:
-        problems.append(source.problem((*path, "each"), "bad-jsonpath", str(error), "for example `$.list[*]`"))
-    when = None
-    try:
-        when = compile_fields(entry.when) if entry.when is not None else None
-    except BadJsonPath as error:
-        problems.append(source.problem((*path, "when"), "bad-jsonpath", str(error), "for example `subscribedOnData`"))
-    when = None
-    if entry.when is not None:
-        try:
-            when = compile_fields(entry.when)
-        except BadJsonPath as error:
-            problems.append(source.problem((*path, "when"), "bad-jsonpath", str(error), "for example `subscribedOnData`"))
+        place.at("each").wrong("bad-jsonpath", str(error), "for example `$.list[*]`")
+    when = _field(entry.when, place.at("when")) if entry.when is not None else None
     paths: dict[str, FieldPath] = {}
     constants: dict[str, str] = {}
     for column, text in entry.columns.items():
         if text.startswith("="):
             constants[column] = text[1:]
-            continue
-        try:
-            paths[column] = FieldPath("$", ()) if text == "$" else compile_fields(text)
-        except BadJsonPath as error:
-            problems.append(source.problem((*path, "columns", column), "bad-jsonpath", str(error), "for example `user.id`"))
+        elif (path := _field(text, place.at("columns", column))) is not None:
+            paths[column] = path
     return CompiledObserve(entry.into, each, paths, constants, entry.keep_null, when)
+
+
+def _field(text: str, place: Place) -> FieldPath | None:
+    try:
+        return compile_fields(text)
+    except BadJsonPath as error:
+        place.wrong("bad-jsonpath", str(error), "for example `user.id`")
+        return None
 
 
 def observed_rows(

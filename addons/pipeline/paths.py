@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote_to_bytes
 from addons.pipeline.errors import ApiError
 
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_SLASH = re.compile(r"[/\\]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SAFE = "-._~!$&'()*+,;=:@"
 _PART = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\+?)\}\Z")
@@ -97,7 +98,8 @@ def canonical_path(target: str) -> CanonicalPath:
 
 
 def _decode(raw: str) -> tuple[str, str | None]:
-    if "%" not in raw and raw.isascii() and raw.isprintable() and raw not in {".", ".."}:
+    """A segment's text, and what makes it unusable."""
+    if "%" not in raw and raw.isascii() and raw.isprintable() and "." not in raw:
         return raw, None
     if _BAD_PERCENT.search(raw):
         return raw, "a `%` is not followed by two hexadecimal digits"
@@ -105,13 +107,17 @@ def _decode(raw: str) -> tuple[str, str | None]:
         text = unquote_to_bytes(raw.encode("utf-8", "surrogateescape")).decode("utf-8")
     except UnicodeError:
         return raw, "it is not UTF-8"
+    return text, _fault(text)
+
+
+def _fault(text: str) -> str | None:
     if "\0" in text:
-        return text, "it holds a NUL character"
+        return "it holds a NUL character"
     if _CONTROL.search(text):
-        return text, "it holds a control character"
-    if any(part in {".", ".."} for part in re.split(r"[/\\]", text)):
-        return text, "it holds a dot segment (`.` or `..`)"
-    return text, None
+        return "it holds a control character"
+    if any(part in {".", ".."} for part in _SLASH.split(text)):
+        return "it holds a dot segment (`.` or `..`)"
+    return None
 
 
 def encode_segment(text: str) -> str:

@@ -49,9 +49,14 @@ class ParamRule(Strict):
     pattern: str | None = Field(default=None, description="regular expression that must be found in the string; anchor it with `^…$`")
     items: ParamRule | None = Field(default=None, description="arrays: what each item must be")
     separator: str | None = Field(default=None, min_length=1, description="arrays in a query: `a,b` is two items, too")
-    separator: str | None = Field(default=None, min_length=1, description="arrays in a query: what divides the items of one text")
+    fields: dict[str, ParamRule] | None = Field(default=None, description="objects: what each field must be")
     after: str | None = Field(default=None, description="dates: this one must not be before the named other field")
     requires: list[str] = Field(default=[], description="other fields that must be sent together with this one")
+    conflicts: list[str] = Field(default=[], description="other fields that must not be sent together with this one")
+    only_with: dict[str, list[JsonValue]] = Field(
+        default={}, description="accepted only while the other field has one of these values"
+    )
+    unsupported: str | None = Field(default=None, description="422 with this text when sent: a promise that cannot be kept here")
     help: str = Field(default="", description="one line for people")
 
 
@@ -63,8 +68,6 @@ class QueryRule(Strict):
     values: dict[str, dict[str, str]] = Field(default={}, description="client name → its value → upstream's value")
     default: dict[str, str] = Field(default={}, description="upstream name → value sent when the client sends none")
     split: dict[str, str] = Field(default={}, description="client name → separator; each part goes up as its own parameter")
-    default: dict[str, str] = Field(default={}, description="upstream name → value sent when the client sends none")
-    split: dict[str, str] = Field(default={}, description="client name → separator; each part goes up as a parameter of its own")
 
 
 class StepRule(BaseModel):
@@ -74,8 +77,8 @@ class StepRule(BaseModel):
 
     addon: str = Field(description="name of the addon")
     id: str | None = Field(default=None, description="name of the step in logs and edits; default: `<addon>` or `<addon>-<n>`")
-    on_error: OnError = Field(default="skip", description="skip: the step has not run; fail: the request fails with 502")
-    deadline_ms: int = Field(default=200, ge=1, le=60_000, description="longest time for the step and its rows")
+    on_error: OnError = Field(default="skip", description="skip: the step has not run; fail: the request fails with 503")
+    deadline_ms: int = Field(default=2000, ge=1, le=60_000, description="longest wait for the rows of the step")
 
 
 class ObserveRule(Strict):
@@ -87,9 +90,6 @@ class ObserveRule(Strict):
         min_length=1, description="column → path inside the object, or `=text` / `={param}` for a constant"
     )
     when: JsonPathText | None = Field(default=None, description="only objects with a value other than null or false here")
-    when: JsonPathText | None = Field(
-        default=None, description="only objects with a value other than null or false at this path"
-    )
     keep_null: bool = Field(default=True, description="false: a null in the body does not overwrite a stored value")
 
 
@@ -137,7 +137,6 @@ class RuleModel(Strict):
     present: PresentRule = Field(default=PresentRule(), description="envelope dialect only")
     handler: str | None = Field(default=None, description="computed and media rules: `<family>.<function>`")
     args: dict[str, JsonValue] = Field(default={}, description="computed and media rules: settings that the handler gets")
-    args: dict[str, JsonValue] = Field(default={}, description="settings that the handler gets as `call.args`")
     credits: int | None = Field(default=None, ge=0, description="cost of one request; default: config's table")
     timeout_s: float | None = Field(default=None, gt=0, le=3600, description="longest wait for upstream")
 

@@ -50,6 +50,27 @@ class Source:
         return Problem(self.name, line, column, code, message, hint)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A part of a file, and where what is wrong with it is collected."""
+
+    source: Source
+    path: Path_
+    problems: list[Problem]
+
+    def at(self, *parts: str | int) -> Place:
+        """A part further inside."""
+        return Place(self.source, (*self.path, *parts), self.problems)
+
+    def wrong(self, code: str, message: str, hint: str = "", *, key: bool = False) -> None:
+        """Note a problem here; `key`: it is the key that is wrong, not its value."""
+        self.problems.append(self.source.problem(self.path, code, message, hint, key=key))
+
+    def __str__(self) -> str:
+        line, column = self.source.place(self.path)
+        return f"{self.source.name}:{line}:{column}"
+
+
 class _TooBig(Exception):
     def __init__(self, mark: Any, message: str) -> None:
         super().__init__(message)

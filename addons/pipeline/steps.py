@@ -113,7 +113,7 @@ class BoundStep:
     addon: str
     impl: Step
     on_error: str = "skip"
-    deadline_ms: int = 200
+    deadline_ms: int = 2000
     index: int = 0
 
     @property
