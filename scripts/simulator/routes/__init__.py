@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from scripts.simulator.routes import chats, engagement, fans, links, media, transactions, users
+from importlib import import_module
+
 from scripts.simulator.routes.base import TABLE, Call, Fail, Reply, Route
 
-__all__ = ["TABLE", "Call", "Fail", "Reply", "Route", "chats", "engagement", "fans", "links", "media", "transactions", "users"]
+AREAS = (
+    "chats", "engagement", "fans", "links", "lists", "media", "misc", "notifications", "offers", "posts", "queue", "settings", "stories",
+    "transactions", "users",
+)
+for area in AREAS:
+    import_module(f"{__name__}.{area}")
+
+__all__ = ["AREAS", "TABLE", "Call", "Fail", "Reply", "Route"]
