@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 from addons.compute.api import Handler
 
-FAMILIES = ("addons.compute.accounts",)
+FAMILIES = ("addons.compute.accounts", "addons.compute.analytics", "addons.compute.usage")
 GROUP = "ofapi.handlers"
 
 

@@ -35,6 +35,8 @@ def show(bound: float) -> str:
 
 def check(name: str, value: Any, spec: ParamRule, now: datetime, *, text: bool) -> Any:
     """`value` converted by `spec`. `text`: it comes from a query, where everything is a string. Raises Wrong."""
+    if spec.unsupported is not None:
+        raise Wrong(f"The {label(name)} field is not supported: {spec.unsupported}")
     convert = _CONVERT[spec.type]
     got = convert(name, value, spec, now, text)
     if spec.enum is not None and got not in spec.enum:
