@@ -1,0 +1,78 @@
+"""Fans of an account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select
+
+from ofapi_store.models.observed import Fan
+
+FANS: Table = Fan.__table__  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class FanRow:
+    """Amounts are cents. `observed_at` None: known from messages only."""
+
+    account_id: str
+    fan_id: int
+    username: str | None
+    name: str | None
+    avatar_url: str | None
+    is_active: bool | None
+    subscribed_at: datetime | None
+    renewed_at: datetime | None
+    expired_at: datetime | None
+    subscription_status: str | None
+    subscription_price: int | None
+    regular_price: int | None
+    total_spent: int | None
+    tips_spent: int | None
+    messages_spent: int | None
+    posts_spent: int | None
+    streams_spent: int | None
+    subscriptions_spent: int | None
+    last_seen_at: datetime | None
+    last_reply_at: datetime | None
+    extra: dict[str, Any] | None
+    first_seen_at: datetime
+    observed_at: datetime | None
+    updated_at: datetime
+
+
+_COLUMNS = tuple(FANS.c[name] for name in FanRow.__slots__)
+
+
+def by_ids(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> dict[int, FanRow]:
+    """The known ones of up to some thousand ids."""
+    query = select(*_COLUMNS).where(FANS.c.account_id == account_id, FANS.c.fan_id.in_(sorted(set(fan_ids))))
+    return {row.fan_id: row for row in (FanRow(*found) for found in conn.execute(query))}
+
+
+def page(
+    conn: Connection,
+    account_id: str,
+    *,
+    after: int = 0,
+    limit: int = 1000,
+    active: bool | None = None,
+    min_total_spent: int | None = None,
+    max_total_spent: int | None = None,
+) -> list[FanRow]:
+    """By fan id, after the id `after`: for exports and syncs, flat however deep. Spending in cents."""
+    query = select(*_COLUMNS).where(FANS.c.account_id == account_id, FANS.c.fan_id > after)
+    if active is not None:
+        query = query.where(FANS.c.is_active.is_(active))
+    if min_total_spent is not None:
+        query = query.where(FANS.c.total_spent >= min_total_spent)
+    if max_total_spent is not None:
+        query = query.where(FANS.c.total_spent <= max_total_spent)
+    return [FanRow(*row) for row in conn.execute(query.order_by(FANS.c.fan_id).limit(limit))]
+
+
+def count(conn: Connection, account_id: str) -> int:
+    return int(conn.execute(select(func.count()).where(FANS.c.account_id == account_id)).scalar_one())
