@@ -8,7 +8,7 @@ from pathlib import Path
 from addons.config.model import Config, sections
 from addons.pipeline.model_problems import validate
 from addons.pipeline.problems import Problem
-from addons.pipeline.rule_yaml import read_source
+from addons.pipeline.rule_yaml import Place, read_source
 
 
 class ConfigError(Exception):
@@ -34,7 +34,7 @@ def load_config(path: Path | str) -> Config:
         raise ConfigError(problems)
     given = {k: v for k, v in data.items() if v is not None}  # `jobs:` with nothing below it
     context = {"base": path.parent}
-    config = validate(Config, sections() | given, source, (), problems, what="the config", context=context)
+    config = validate(Config, sections() | given, Place(source, (), problems), what="the config", context=context)
     if config is None:
         raise ConfigError(problems)
     config._path = path

@@ -24,13 +24,15 @@ _EXPECTED = {
 }
 
 
-def validate[M: BaseModel](model: type[M], data: Any, place: Place, *, what: str, other_keys: tuple[str, ...] = ()) -> M | None:
+def validate[M: BaseModel](
+    model: type[M], data: Any, place: Place, *, what: str, other_keys: tuple[str, ...] = (), context: Any = None
+) -> M | None:
     """`data`, which stands at `place`, as `model`; on failure every finding is noted there and the result is None.
 
-    `other_keys`: keys beside the model's that its mapping may have.
+    `other_keys`: keys beside the model's that its mapping may have. `context`: for the model's validators.
     """
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context=context)
     except ValidationError as error:
         for finding in error.errors(include_url=False):
             _note(model, data, place, finding, what, other_keys)
@@ -55,7 +57,10 @@ def _note(  # noqa: PLR0917 (one finding with all that describes it)
         text, hint = f"{name} must be {_EXPECTED[kind]}, not {_show(finding['input'])}", _help(model, loc)
     elif kind == "literal_error":
         words = [w.strip("'") for w in finding["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        text, hint = f"{name} cannot be {_show(finding['input'])}", did_you_mean(str(finding["input"]), words, what="allowed")
+        text, hint = (
+            f"{name} cannot be {_show(finding['input'])}",
+            did_you_mean(str(finding["input"]), words, what="allowed"),
+        )
     else:
         said = finding["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
         text, hint = f"{name}: {said[:1].lower()}{said[1:]}", _help(model, loc)

@@ -105,3 +105,7 @@ def main() -> None:
         sys.stderr.close()
         code = EXIT_FAILED
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
