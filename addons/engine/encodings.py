@@ -107,6 +107,15 @@ class StreamDecoder:
             raise BrokenEncoding(str(e)) from e
 
 
+def decoder_for(header: str) -> StreamDecoder | None:
+    """A decoder for a Content-Encoding of one known coding, else None."""
+    names = codings(header)
+    try:
+        return StreamDecoder(names[0]) if len(names) == 1 else None
+    except BrokenEncoding:
+        return None
+
+
 def _decoder(coding: str) -> _Decoder:
     if coding in ("gzip", "deflate"):
         return _Zlib(coding)

@@ -13,11 +13,11 @@ from mitmproxy import connection, ctx, http
 from mitmproxy.proxy import server_hooks
 
 from addons.engine import messages
-from addons.engine.encodings import BrokenEncoding, StreamDecoder, codings, decode
+from addons.engine.encodings import BrokenEncoding, decode, decoder_for
 from addons.engine.entries import entry_of, is_proxied, proxied_kind
 from addons.engine.errorpages import body_of
 from addons.engine.policy import METHODS, Hosts, Policy
-from addons.engine.state import FlowState, attach, state_of
+from addons.engine.state import FlowState, Observer, attach, show_as, state_of
 from addons.pipeline.answers import error_response, internal_error
 from addons.pipeline.errors import ApiError, PayloadTooLarge
 from addons.pipeline.exchange import BodyMode, Exchange, Response, UpstreamFailure
@@ -46,7 +46,7 @@ class GatewayAddon:
         policy: Policy,
         hosts: Hosts,
         *,
-        observer: Callable[[http.HTTPFlow, FlowState], None] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.gateway = gateway
         self.policy = policy
@@ -95,6 +95,8 @@ class GatewayAddon:
             return
         started = time.perf_counter()
         request = messages.request_of(flow.request)
+        if self.observer is not None:
+            flow.request = self.observer.shown_request(flow.request)
         try:
             x = self.gateway.begin(request, entry)
         except Exception as e:
@@ -174,7 +176,7 @@ class GatewayAddon:
             return
         state.read_timeout_s = x.upstream.timeout_s
         state.upstream_started = time.perf_counter()
-        flow.request = upstream
+        flow.request = upstream if self.observer is None else show_as(self.observer.shown_request(upstream), upstream)
 
     # -- answers -------------------------------------------------------------------------------------------------
 
@@ -183,6 +185,7 @@ class GatewayAddon:
         if state is None or state.local or state.exchange is None or flow.response is None:
             return
         x, head = state.exchange, messages.head_of(flow.response)
+        state.upstream_head = head
         x.upstream_status = head.status
         size = head.headers.get("content-length") or ""
         if (
@@ -196,21 +199,21 @@ class GatewayAddon:
         state.response_mode = mode
         if mode is BodyMode.STREAM:
             self._to_streaming(flow, state)
+        elif self.observer is not None:
+            flow.response = self.observer.shown_response(flow.response, flow.request.path)
 
     def _to_streaming(self, flow: http.HTTPFlow, state: FlowState) -> None:
         """Only status and headers are ours; the body goes through as it comes, or decoded for a client that must."""
         assert flow.response is not None
         assert state.exchange is not None
-        upstream, x = flow.response, state.exchange
-        state.response_mode = BodyMode.STREAM
-        names = codings(upstream.headers.get("content-encoding"))
-        decoded = len(names) == 1 and not messages.client_takes(upstream, state) and not state.client_head
-        try:
-            decoder = StreamDecoder(names[0]) if decoded else None
-            head = self.gateway.finish_head(x, messages.head_of(upstream))
-        except BrokenEncoding:
-            decoder, decoded, head = None, False, self.gateway.finish_head(x, messages.head_of(upstream))
-        flow.response = messages.to_http_head(head, upstream, state, decoded=decoded)
+        assert state.upstream_head is not None
+        x, state.response_mode = state.exchange, BodyMode.STREAM
+        head = self.gateway.finish_head(x, state.upstream_head)
+        coding = state.upstream_head.headers.get("content-encoding")
+        decoder = None
+        if coding and not state.client_head and not messages.client_takes(coding, state):
+            decoder = decoder_for(coding)
+        flow.response = messages.to_http_head(head, state, decoded=decoder is not None)
         flow.response.stream = decoder or True
         self._clock(state, x)
 
@@ -226,28 +229,27 @@ class GatewayAddon:
 
     async def _finish(self, flow: http.HTTPFlow, state: FlowState, x: Exchange) -> None:
         """Everything is computed first and put into the flow at once: a failure leaves no half-edited body."""
-        upstream = flow.response
-        assert upstream is not None
-        raw, coding = upstream.raw_content or b"", upstream.headers.get("content-encoding")
+        assert flow.response is not None
+        assert state.upstream_head is not None
+        head, raw = state.upstream_head, flow.response.raw_content or b""
+        coding = head.headers.get("content-encoding")
         try:
             body = decode(raw, coding, self.policy.max_body_bytes)
         except BrokenEncoding as e:
             log.warning("upstream body cannot be decoded", request_id=x.id, encoding=coding, error=str(e))
-            head = self.gateway.finish_head(x, messages.head_of(upstream))
-            flow.response = messages.to_http(
-                Response(head.status, head.headers, b""), state, raw, (coding or "").encode()
-            )
+            head = self.gateway.finish_head(x, head)
+            answer = Response(head.status, head.headers, b"")
+            flow.response = self._shown(flow, messages.to_http(answer, state, raw, (coding or "").encode()))
             return
-        head = messages.head_of(upstream)
         try:
-            answer = await self.gateway.finish(x, Response(head.status, head.headers, body))
+            answer = await self.gateway.finish(x, Response(head.status, head.headers.copy(), body))
         except Exception as e:
             answer = self._answer_for(e, x)
         x.response = answer
-        if coding and answer.body == body and messages.client_takes(upstream, state):
-            flow.response = messages.to_http(answer, state, raw, coding.encode())
+        if coding and answer.body == body and messages.client_takes(coding, state):
+            flow.response = self._shown(flow, messages.to_http(answer, state, raw, coding.encode()))
         else:
-            flow.response = messages.to_http(answer, state)
+            flow.response = self._shown(flow, messages.to_http(answer, state))
 
     def error(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
@@ -281,7 +283,14 @@ class GatewayAddon:
 
     def _answer_locally(self, flow: http.HTTPFlow, state: FlowState, response: Response) -> None:
         state.local = True
-        flow.response = messages.to_http(response, state)
+        flow.response = self._shown(flow, messages.to_http(response, state))
+
+    def _shown(self, flow: http.HTTPFlow, response: http.Response) -> http.Response:
+        """What mitmweb may see of an answer; what is sent goes with it. The request's body has been read by now."""
+        if self.observer is None:
+            return response
+        self.observer.hide_body(flow.request)
+        return show_as(self.observer.shown_response(response, flow.request.path), response)
 
     def _not_served(self, host: str) -> http.Response:
         body = body_of("forbidden", _NOT_SERVED.format(host=host[:255]))
@@ -322,7 +331,7 @@ class GatewayAddon:
         try:
             await self.gateway.after(x)
             if self.observer is not None:
-                self.observer(flow, state)
+                await self.observer.finished(flow, x)
         except Exception as e:
             log.error("work after the answer failed", request_id=x.id, exc_info=e)
 

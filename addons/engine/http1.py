@@ -12,10 +12,11 @@ from mitmproxy.net.http import http1 as assemble
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
-from mitmproxy.proxy.layers.http._events import HttpEvent, ResponseProtocolError
+from mitmproxy.proxy.layers.http._events import HttpEvent, RequestHeaders, ResponseProtocolError
 
 from addons.engine.errorpages import error_response
 from addons.engine.policy import Policy
+from addons.engine.state import wire_of
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _OTHER_VERSION = re.compile(rb" HTTP/(?!1\.[01]\r?$)\d\.\d\r?$")
@@ -115,6 +116,11 @@ class GatewayHttp1Client(_http1.Http1Client):
     """Upstream's side of an HTTP/1 connection."""
 
     policy: ClassVar[Policy] = Policy()
+
+    def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, RequestHeaders):
+            event = RequestHeaders(event.stream_id, wire_of(event.request), event.end_stream, event.replay_flow)
+        yield from super().send(event)
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         limit = 4 * self.policy.header_bytes

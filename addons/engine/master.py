@@ -8,17 +8,6 @@ from mitmproxy import master, options
 from mitmproxy.addons import core, next_layer, proxyserver, tlsconfig
 from mitmproxy.tools.web.master import WebMaster
 
-MITMWEB_ONLY = (
-    "browser",
-    "onboarding",
-    "proxyauth",
-    "serverplayback",
-    "maplocal",
-    "mapremote",
-    "stickyauth",
-    "stickycookie",
-)
-
 
 class GatewayMaster(master.Master):
     """mitmdump without the addons that a gateway has no use for: each one costs time at each of the events of a flow."""
@@ -29,9 +18,10 @@ class GatewayMaster(master.Master):
 
 
 class GatewayWebMaster(WebMaster):
-    """mitmweb with the gateway's addon ahead of its view, which then shows the final flow."""
+    """mitmweb with the gateway's addons ahead of all others: what the view and the savers get is what was answered."""
 
     def __init__(self, opts: options.Options, *serving: Any) -> None:
         super().__init__(opts, with_termlog=False)
-        for addon in serving:
-            self.addons.add(addon)
+        self.addons.remove(self.addons.get("errorcheck"))  # it ends the process by itself; we report and stop
+        for at, addon in enumerate(serving):
+            self.addons.chain.insert(at, self.addons.register(addon))

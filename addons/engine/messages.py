@@ -154,7 +154,7 @@ def to_http(response: Response, state: FlowState, raw: bytes | None = None, codi
     return _response(response.status, kept, b"" if state.client_head else body)
 
 
-def to_http_head(head: ResponseHead, upstream: http.Response, state: FlowState, *, decoded: bool) -> http.Response:
+def to_http_head(head: ResponseHead, state: FlowState, *, decoded: bool) -> http.Response:
     """An answer whose body is not held: upstream's framing where it still holds, else chunked."""
     dropped = FRAMING | _LENGTH if decoded else FRAMING
     kept = [kv for kv in fields_of(head.headers) if kv[0].lower() not in dropped]
@@ -182,6 +182,6 @@ def _response(status: int, fields: Fields, body: bytes | None) -> http.Response:
     )
 
 
-def client_takes(upstream: http.Response, state: FlowState) -> bool:
+def client_takes(coding: str, state: FlowState) -> bool:
     """Whether the client accepts upstream's codings, so that its bytes can go through as they came."""
-    return accepts_all(state.accept_encoding, upstream.headers.get("content-encoding"))
+    return accepts_all(state.accept_encoding, coding)

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 from mitmproxy import http
 
-from addons.pipeline.exchange import BodyMode, Exchange, Response, UpstreamFailure
+from addons.pipeline.exchange import BodyMode, Exchange, Response, ResponseHead, UpstreamFailure
 
 _ATTRIBUTE = "_ofapi"
+_WIRE = "_ofapi_wire"
+
+
+class Observer(Protocol):
+    """Somebody who looks at flows: gets copies without secrets, and each flow once it is over."""
+
+    def shown_request(self, request: http.Request) -> http.Request: ...
+
+    def shown_response(self, response: http.Response, path: str) -> http.Response: ...
+
+    def hide_body(self, request: http.Request) -> None: ...
+
+    async def finished(self, flow: http.HTTPFlow, exchange: Exchange) -> None: ...
 
 
 @dataclass(slots=True)
@@ -34,15 +47,26 @@ class FlowState:
     response_mode: BodyMode = BodyMode.BUFFER
     failure: UpstreamFailure | None = None
     failure_answer: Response | None = None
+    upstream_head: ResponseHead | None = None
     upstream_started: float | None = None
     too_large: Callable[[], http.Response] | None = None
     overflow: Callable[[], None] | None = None
-    view: dict[str, Any] = field(default_factory=dict)
 
 
 def state_of(flow: http.HTTPFlow) -> FlowState | None:
-    return getattr(flow, _ATTRIBUTE, None)
+    return cast(FlowState | None, getattr(flow, _ATTRIBUTE, None))
 
 
 def attach(flow: http.HTTPFlow, state: FlowState) -> None:
     setattr(flow, _ATTRIBUTE, state)
+
+
+def show_as[M: (http.Request, http.Response)](shown: M, wire: M) -> M:
+    """`shown` is what addons and mitmweb see of a message, `wire` what is sent in its place."""
+    if shown is not wire:
+        setattr(shown, _WIRE, wire)
+    return shown
+
+
+def wire_of[M: (http.Request, http.Response)](message: M) -> M:
+    return cast(M, getattr(message, _WIRE, message))

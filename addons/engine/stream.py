@@ -6,6 +6,7 @@ import time
 from typing import cast
 
 from mitmproxy import flow as mflow
+from mitmproxy import http
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import DropStream, GetHttpConnection, HttpStream, SendHttp
@@ -20,14 +21,14 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
     ResponseProtocolError,
 )
-from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHook
 
 from addons.engine.encodings import BrokenEncoding
 from addons.engine.http1 import AnsweredError
 from addons.engine.layer import FreshConnection, GatewayHttpLayer, UpstreamTimedOut
 from addons.engine.messages import to_http
 from addons.engine.policy import RETRYABLE_METHODS
-from addons.engine.state import FlowState, state_of
+from addons.engine.state import FlowState, state_of, wire_of
 from addons.pipeline.exchange import UpstreamFailure
 
 CLOSED_EARLY = "server closed connection"
@@ -85,7 +86,7 @@ class GatewayStream(HttpStream):
         """The answer is known and the body is large or of unknown size: say so now, then read the rest into nothing."""
         assert self.flow.response
         known.answered = True
-        self.flow.response.headers["Connection"] = "close"
+        wire_of(self.flow.response).headers["Connection"] = "close"
         yield from self.send_response()
 
     def state_consume_request_body(self, event: events.Event) -> Steps:
@@ -234,10 +235,7 @@ class GatewayStream(HttpStream):
         known.answered = True
         self.flow.response = answer
         self.server_state = self.state_done
-        content = answer.raw_content
-        yield SendHttp(ResponseHeaders(self.stream_id, answer, not content), self.context.client)
-        if content:
-            yield SendHttp(ResponseData(self.stream_id, content), self.context.client)
+        yield from self._send_whole(answer)
         yield from self.flow_done()
 
     def _end_with(self, error: AnsweredError, known: FlowState) -> Steps:
@@ -264,6 +262,27 @@ class GatewayStream(HttpStream):
             yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, str(e), code))
             return True
         return False
+
+    def send_response(self, already_streamed: bool = False) -> Steps:
+        if self.known is None:
+            yield from super().send_response(already_streamed)
+            return
+        assert self.flow.response
+        self.flow.response.timestamp_end = time.time()
+        yield HttpResponseHook(self.flow)
+        self.server_state = self.state_done
+        if (yield from self.check_killed(False)):
+            return
+        if not already_streamed:
+            yield from self._send_whole(wire_of(self.flow.response))
+        if self.client_state == self.state_done:
+            yield from self.flow_done()
+
+    def _send_whole(self, answer: http.Response) -> Steps:
+        content = answer.raw_content
+        yield SendHttp(ResponseHeaders(self.stream_id, answer, not content), self.context.client)
+        if content:
+            yield SendHttp(ResponseData(self.stream_id, content), self.context.client)
 
     def start_response_stream(self) -> Steps:
         assert self.flow.response

@@ -63,7 +63,11 @@ async def test_no_open_proxy(host: str, tmp_path: Path) -> None:
 
 async def test_absolute_form_is_served(tmp_path: Path) -> None:
     """A plain-HTTP proxy request to a host of ours is served too; a Host header does not change where it goes."""
-    async with upstream(lambda s: reply()) as up, engine(FakeGateway(up.url), tmp_path) as run, client(run.proxy_port) as c:
+    async with (
+        upstream(lambda s: reply()) as up,
+        engine(FakeGateway(up.url), tmp_path) as run,
+        client(run.proxy_port) as c,
+    ):
         await c.send("GET http://api.example.test/api/x?y=1 HTTP/1.1\r\nHost: evil.test\r\n\r\n")
         assert (await c.read()).status == 200
         assert run.gateway.begun[0].entry.kind == "proxy_api"
