@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import BigInteger, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ofapi_store.models.base import Base
@@ -50,7 +50,7 @@ class MediaUpload(Base):
     __tablename__ = "media_uploads"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"))
+    team_id: Mapped[str] = mapped_column(String(64))
     account_id: Mapped[str] = mapped_column(String(64))
     target: Mapped[str] = mapped_column(String(16))
     kind: Mapped[str] = mapped_column(String(16))

@@ -155,8 +155,8 @@ def forget_old(conn: Connection, before: datetime) -> int:
 
 def counts(conn: Connection) -> Mapping[str, int]:
     """Rows by state."""
-    rows = conn.execute(select(FILLS.c.state, func.count()).group_by(FILLS.c.state))
-    return {state: count for state, count in rows}
+    rows = conn.execute(select(FILLS.c.state, func.count()).group_by(FILLS.c.state)).all()
+    return {row[0]: row[1] for row in rows}
 
 
 def _row(seen: Seen, now: datetime) -> dict[str, object]:
