@@ -119,7 +119,7 @@ class Lookup:
         if ctx.where == "present":
             raise RuleProblem(("table",), "rows are fetched once, for `steps`", "move the step from `present` to `steps`")
         (column, key), *_ = params.by.items()
-        named = {column: ("by", column)} | {c: ("set", *where) for c, where in _columns(params.set)}
+        named = {c: ("set", *where) for c, where in _columns(params.set)} | {column: ("by", column)}
         for name in params.defaults:
             if name not in named:
                 raise RuleProblem(("defaults", name), f"`{name}` is no column that `set` uses", "name a column of `set`")
@@ -137,7 +137,7 @@ class Lookup:
             access=Access(
                 reads={join_path(params.each, key): ("by", column)},
                 writes=frozenset(join_path(params.each, t) for t in params.set),
-                tables=(TableUse(params.table, named),),
+                tables=(TableUse(params.table, named, key=column),),
                 names=names,
             ),
         )

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from jsonpath_ng import jsonpath as jp
 from jsonpath_ng.exceptions import JSONPathError
-from jsonpath_ng.ext import parse as parse_path
+from jsonpath_ng.ext.parser import parse as parse_path
 
 if TYPE_CHECKING:
-    from addons.pipeline.document import Node
+    from addons.pipeline.node import Node
 
 MAX_LENGTH = 500
 Hop = Callable[[list["Node"]], list["Node"]]

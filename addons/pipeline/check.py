@@ -24,14 +24,15 @@ class Known:
     handlers: frozenset[str] | None = None
     tables: Mapping[str, frozenset[str]] | None = None
     observed: Mapping[str, frozenset[str]] | None = None
+    keys: Mapping[str, frozenset[str]] | None = None
 
     @classmethod
     def installed(cls) -> Known:
         """Handler names of `addons.compute.registry`, tables and columns of `ofapi_store.catalog`."""
         from addons.compute.registry import names
-        from ofapi_store.catalog import lookup_columns, observe_columns
+        from ofapi_store.catalog import lookup_columns, lookup_keys, observe_columns
 
-        return cls(frozenset(names()), lookup_columns(), observe_columns())
+        return cls(frozenset(names()), lookup_columns(), observe_columns(), lookup_keys())
 
 
 def check_rules(entries: Sequence[Entry], known: Known) -> list[Problem]:
@@ -137,6 +138,14 @@ def _table(use: TableUse, tables: Mapping[str, frozenset[str]], source: Source, 
             yield source.problem((*path, *where), "unknown-column", text, hint, key=True)
 
 
+def _key(use: TableUse, keys: Mapping[str, frozenset[str]], source: Source, path: Path_) -> Iterable[Problem]:
+    known = keys.get(use.table, frozenset())
+    if use.key is not None and known and use.key in use.columns and use.key not in known:
+        text = f"rows of `{use.table}` cannot be found by `{use.key}`"
+        hint = f"they are found by: {', '.join(sorted(known))}"
+        yield source.problem((*path, *use.columns[use.key]), "unknown-column", text, hint, key=True)
+
+
 def _steps(rule: CompiledRule, source: Source, path: Path_, known: Known) -> Iterable[Problem]:
     names = {*ACCOUNT_NAMES}
     names |= set.intersection(*({*t.names} for _, t in rule.templates)) if rule.templates else set()
@@ -166,6 +175,7 @@ def _step(step: BoundStep, names: set[str], source: Source, place: Path_, known:
     if known.tables is not None:
         for use in access.tables:
             yield from _table(use, known.tables, source, place)
+            yield from _key(use, known.keys or {}, source, place)
     for name, where in access.names.items():
         if name not in names:
             hint = did_you_mean(name, names, what="parameters")

@@ -138,5 +138,14 @@ def _take_media(loaded: Loaded, source: Source, data: Any) -> None:
         loaded.problems.append(source.problem(("media",), "duplicate-key", text, "keep one of them", key=True))
         return
     model = validate(MediaRules, data, Place(source, ("media",), loaded.problems), what="`media`")
-    if model is not None:
+    if model is None:
+        return
+    from addons.media.identity import MediaIdentity
+
+    try:
+        MediaIdentity(model.hosts, model.identity_params)
+    except ValueError as error:
+        hint = "for example `cdn*.onlyfans.com`"
+        loaded.problems.append(source.problem(("media", "hosts"), "bad-value", f"`media.hosts`: {error}", hint))
+    else:
         loaded.media = (model, source)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from addons.pipeline.accessors import Accessor, BadJsonPath, FieldPath, compile_fields, compile_path
-from addons.pipeline.document import Document, Node, NotJson
+from addons.pipeline.document import Document, NotJson
+from addons.pipeline.node import Node
 from addons.pipeline.paths import fill_text
 from addons.pipeline.rule_models import ObserveRule
 from addons.pipeline.rule_yaml import Place
@@ -38,10 +39,6 @@ class CompiledObserve:
         fixed = {name: fill_text(text, params) for name, text in self.constants.items()}
         nodes = self.each.find(doc.root)[:MAX_ROWS]
         return [self._row(node, fixed) for node in nodes if node.kind == "object" and self._wanted(node)]
-
-    def _wanted(self, node: Node) -> bool:
-        found = self.when.read(node) if self.when is not None else None
-        return self.when is None or (found is not None and found.raw not in (b"null", b"false"))
 
     def _wanted(self, node: Node) -> bool:
         if self.when is None:

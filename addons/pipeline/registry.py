@@ -40,14 +40,20 @@ class Registry(dict[str, StepAddon]):
         self.failed: dict[str, str] = {}
 
 
-@cache
-def registry() -> Registry:
-    """Every registered addon, built once."""
+def built_in() -> Registry:
+    """The addons of this package."""
     found = Registry()
     for dotted in BUILT_IN:
         module, _, attribute = dotted.partition(":")
         addon = cast(StepAddon, getattr(importlib.import_module(module), attribute))
         found[addon.name] = addon
+    return found
+
+
+@cache
+def registry() -> Registry:
+    """Every registered addon, built once."""
+    found = built_in()
     for point in entry_points(group=GROUP):
         try:
             addon = cast(StepAddon, point.load())
@@ -58,5 +64,3 @@ def registry() -> Registry:
         except Exception as error:  # a third party's package must not stop the gateway
             found.failed[point.name] = f"{type(error).__name__}: {error}"
     return found
-
-

@@ -179,7 +179,7 @@ class _Builder:
             out[key] = self._value(value_node, (*path, key), depth + 1)
         return out
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _scalar(self, node: Any) -> Any:
         text = str(node.value)
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         if kind not in {"str", "int", "float", "bool", "null", "timestamp", "merge", "value", "binary"} or kind == "binary":

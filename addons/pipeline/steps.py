@@ -88,11 +88,12 @@ class StepAddon(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TableUse:
-    """Columns of a store table that a step reads; `path`: where the rule names them, for `file:line:col`."""
+    """Columns of a store table that a step reads; `path`: where the rule names them, for `file:line:col`. `key`: the one that rows are found by."""
 
     table: str
     columns: Mapping[str, tuple[str | int, ...]]
     path: tuple[str | int, ...] = ("table",)
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,172 @@
+"""The rules in use, and their replacement while the gateway runs.
+
+A change is loaded aside in a thread and swapped in by one reference; exchanges under way keep their plan. Files that are
+being written are not read: nobody may have one open for writing (where the system tells), and two looks must agree.
+Rules that do not load change nothing: the last good plan goes on, and `state()` says what is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+import watchfiles
+
+from addons.pipeline.loader import load_rules, rule_files
+from addons.pipeline.plan import Plan
+from addons.pipeline.problems import Problem, RulesInvalid
+
+log = structlog.get_logger(__name__)
+
+SETTLE_S = 0.1
+LOOK_AGAIN_MS = 2_000
+Print = tuple[tuple[str, int, int, int], ...]
+
+
+class PlanHolder:
+    """Holds the plan in use; call it to get the plan.
+
+    Args:
+        root: the folder of the rule files.
+        load: how rules are loaded; default: `load_rules`.
+
+    Raises RulesInvalid when the first load fails: a gateway without rules does not start.
+    """
+
+    def __init__(self, root: Path, *, load: Callable[[Path], Plan] = load_rules) -> None:
+        self.root = root
+        self._load = load
+        self._seen = fingerprint(root)
+        self._plan = load(root)
+        self._attempt = self._plan.loaded_at
+        self._problems: tuple[Problem, ...] = ()
+        self._lock = asyncio.Lock()
+        self.listeners: list[Callable[[Plan], None]] = []
+
+    def __call__(self) -> Plan:
+        return self._plan
+
+    @property
+    def plan(self) -> Plan:
+        return self._plan
+
+    def state(self) -> dict[str, Any]:
+        """`{version, loaded_at, last_attempt_at, ok, errors}`; `errors` are the problems of a refused change."""
+        return {
+            "version": self._plan.version,
+            "loaded_at": self._plan.loaded_at,
+            "last_attempt_at": self._attempt,
+            "ok": not self._problems,
+            "errors": [problem.as_json() for problem in self._problems],
+        }
+
+    async def reload(self) -> bool:
+        """Load the files as they are now. True: they are in use. False: refused, see `state()`."""
+        async with self._lock:
+            while True:
+                seen = await asyncio.to_thread(fingerprint, self.root)
+                try:
+                    plan = await asyncio.to_thread(self._load, self.root)
+                except RulesInvalid as error:
+                    problems: tuple[Problem, ...] = tuple(error.problems)
+                    plan = self._plan
+                else:
+                    problems = ()
+                if await asyncio.to_thread(fingerprint, self.root) == seen:
+                    break
+                await self._settle()
+            self._seen = seen
+            self._take(plan, problems)
+            return not problems
+
+    def _take(self, plan: Plan, problems: tuple[Problem, ...]) -> None:
+        self._attempt = datetime.now(UTC)
+        self._problems = problems
+        if problems:
+            log.error("rules refused, the last good ones go on", errors=len(problems), first=str(problems[0]))
+        elif plan.version != self._plan.version:
+            self._plan = plan
+            log.info("rules loaded", version=plan.version[:12], rules=len(plan.rules))
+            for listener in self.listeners:
+                listener(plan)
+
+    async def watch(self, stop: asyncio.Event | None = None) -> None:
+        """Reload after every change until `stop` is set or the task is cancelled."""
+        stop = stop or asyncio.Event()
+        changes = partial(
+            watchfiles.awatch, stop_event=stop, debounce=200, step=50, rust_timeout=LOOK_AGAIN_MS, yield_on_timeout=True
+        )
+        while not stop.is_set():
+            try:
+                async for _ in changes(self.root):
+                    await self._look()
+            except (FileNotFoundError, OSError) as error:  # the folder is gone, perhaps about to be replaced
+                log.warning("the rules folder cannot be watched", error=type(error).__name__)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), LOOK_AGAIN_MS / 1000)
+                await self._look()
+
+    async def _look(self) -> None:
+        if await asyncio.to_thread(fingerprint, self.root) != self._seen:
+            await self._settle()
+            await self.reload()
+
+    async def _settle(self) -> None:
+        """Wait until nobody writes to a rule file."""
+        before = None
+        while True:
+            now = await asyncio.to_thread(_quiet_fingerprint, self.root)
+            if now is not None and now == before:
+                return
+            before = now
+            await asyncio.sleep(SETTLE_S)
+
+
+def fingerprint(root: Path) -> Print:
+    """Name, inode, size and time of every rule file."""
+    found = []
+    for path in rule_files(root) if root.is_dir() else ():
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            found.append((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
+
+
+def _quiet_fingerprint(root: Path) -> Print | None:
+    found = fingerprint(root)
+    return None if any(being_written(Path(name)) for name, *_ in found) else found
+
+
+def being_written(path: Path) -> bool:
+    """Whether some process has the file open for writing; False where the system does not tell.
+
+    Linux grants a read lease only on a file without writers. The lease is given back at once; should a writer come in
+    that moment, the signal that we would get is one that is ignored by default.
+    """
+    set_lease, set_signal = getattr(fcntl, "F_SETLEASE", None), getattr(fcntl, "F_SETSIG", None)
+    if set_lease is None or set_signal is None:
+        return False
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(fd, set_signal, signal.SIGURG)
+        fcntl.fcntl(fd, set_lease, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, set_lease, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return False
