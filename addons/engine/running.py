@@ -26,6 +26,7 @@ class Listening:
     listen: tuple[str, int]
     proxy: tuple[str, int] | None
     web: tuple[str, int] | None = None
+    web_password: str | None = None
 
 
 def listening(running: master.Master) -> Listening:
