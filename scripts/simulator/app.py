@@ -9,6 +9,7 @@ import struct
 import time
 import weakref
 import zlib
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -24,17 +25,16 @@ from scripts.simulator.world import World
 
 BASE = "/api2/v2"
 STORAGE = ("/upload/", "/file/upload")
-DEAD = Reply({"error": {"code": 401, "message": "Please refresh the page"}}, 401)
 HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><center><h1>{0}</h1></center><hr><center>nginx</center></body></html>"
 JSON = {"Content-Type": "application/json"}
-INSTEAD = ("raw", "redirect", "rate_limit", "dead_session", "forbidden", "not_found", "server_error", "html", "empty")
 
 
 class App:
     """One world behind an API listener (with `/__sim__/` control) and a CDN listener (with storage and convert)."""
 
     def __init__(self, world: World, log: RequestLog) -> None:
-        self.world, self.log, self.faults = world, log, Faults()
+        self.world: World = world
+        self.log, self.faults = log, Faults()
         self._seen: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
         self._cache: dict[tuple[int, int, str], bytes] = {}
         self.storage_url = ""
@@ -76,7 +76,7 @@ class App:
         instead = next((name for name in INSTEAD if name in kinds), None)
         if instead:
             await request.read()
-            reply = injected(instead, kinds[instead])
+            reply = INSTEAD[instead](kinds[instead])
         elif kind == "cdn":
             return await cdn.serve(request, self.world, faults)
         elif kind == "storage":
@@ -100,15 +100,15 @@ class App:
     async def _reply(self, request: web.BaseRequest, who: Creator | None) -> Reply:
         path = request.path.removeprefix(BASE)
         try:
-            raw = b"" if uploads.is_upload(request.method, path) else await request.read()
+            raw = b"" if uploads.is_upload(request, path) else await request.read()
             if not request.path.startswith(BASE + "/"):
                 raise Fail(404, "Not found")
             reply = login.answer(self.world, request, path, raw)
             if reply is not None:
                 return reply
             if who is None:
-                return DEAD
-            if uploads.is_upload(request.method, path):
+                return _error(401, "Please refresh the page")
+            if uploads.is_upload(request, path):
                 return Reply(await uploads.take(request, self.world, who))
             return self._route(request, who, path, raw)
         except Fail as fail:
@@ -172,27 +172,42 @@ def _conditional(request: web.BaseRequest, route: Route, who: Creator, reply: Re
     return reply
 
 
-def injected(kind: str, params: dict[str, Any]) -> Reply:
-    """The answer that stands in for the real one."""
-    message = params.get("message")
-    if kind == "rate_limit":
-        after = params.get("retry_after", 2)
-        headers = {} if after is None else {"Retry-After": str(after)}
-        return Reply({"error": {"code": 429, "message": message or "Too many requests"}}, 429, headers)
-    if kind == "dead_session":
-        return DEAD
-    if kind in {"forbidden", "not_found"}:
-        status = 403 if kind == "forbidden" else 404
-        return Reply({"error": {"code": status, "message": message or "Access denied"}}, status)
-    if kind == "redirect":
-        return Reply(b"", params.get("status", 302), {"Location": params.get("location", "https://example.test/elsewhere")}, content_type="text/html")
-    if kind in {"server_error", "html"}:
-        status = params.get("status", 500 if kind == "server_error" else 200)
-        return Reply(HTML.format(f"{status} Internal Server Error" if status >= 500 else "Welcome").encode(), status, content_type="text/html; charset=utf-8")
-    if kind == "empty":
-        return Reply(b"", params.get("status", 200))
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Reply:
+    return Reply({"error": {"code": status, "message": message}}, status, headers or {})
+
+
+def _rate_limit(params: dict[str, Any]) -> Reply:
+    after = params.get("retry_after", 2)
+    return _error(429, params.get("message", "Too many requests"), None if after is None else {"Retry-After": str(after)})
+
+
+def _page(params: dict[str, Any], status: int) -> Reply:
+    status = params.get("status", status)
+    title = f"{status} Internal Server Error" if status >= 500 else "Welcome"
+    return Reply(HTML.format(title).encode(), status, content_type="text/html; charset=utf-8")
+
+
+def _raw(params: dict[str, Any]) -> Reply:
     body = base64.b64decode(params["body_b64"]) if "body_b64" in params else str(params.get("body", "")).encode()
     return Reply(body, params.get("status", 200), params.get("headers", {}), content_type=params.get("content_type", "application/json"))
+
+
+def _redirect(params: dict[str, Any]) -> Reply:
+    location = params.get("location", "https://example.test/elsewhere")
+    return Reply(b"", params.get("status", 302), {"Location": location}, content_type="text/html")
+
+
+INSTEAD: dict[str, Callable[[dict[str, Any]], Reply]] = {
+    "raw": _raw,
+    "redirect": _redirect,
+    "rate_limit": _rate_limit,
+    "dead_session": lambda _params: _error(401, "Please refresh the page"),
+    "forbidden": lambda params: _error(403, params.get("message", "Access denied")),
+    "not_found": lambda params: _error(404, params.get("message", "Not found")),
+    "server_error": lambda params: _page(params, 500),
+    "html": lambda params: _page(params, 200),
+    "empty": lambda params: Reply(b"", params.get("status", 200)),
+}
 
 
 async def _odd(

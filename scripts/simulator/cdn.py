@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import re
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from scripts.simulator.faults import Fault
 from scripts.simulator.files import FileSpec
@@ -62,13 +62,14 @@ async def serve(request: web.BaseRequest, world: World, faults: list[Fault]) -> 
     response = web.StreamResponse(status=206 if wanted else 200, headers=headers)
     if wanted:
         response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{spec.size}"
-    return await _send(request, response, spec, start, end, faults)
+    return await _send(request, response, spec, (start, end), faults)
 
 
 async def _send(
-    request: web.BaseRequest, response: web.StreamResponse, spec: FileSpec, start: int, end: int, faults: list[Fault]
+    request: web.BaseRequest, response: web.StreamResponse, spec: FileSpec, window: tuple[int, int], faults: list[Fault]
 ) -> tuple[web.StreamResponse, int]:
     kinds = {fault.kind: fault.params for fault in faults}
+    start, end = window
     length = end - start
     stop = end
     if "truncate" in kinds:
@@ -88,12 +89,12 @@ async def _send(
         step = max(1, int(rate * CHUNK_PAUSE_S)) if rate else len(chunk)
         for position in range(0, len(chunk), step):
             piece = chunk[position : position + step]
-            room = start + length - (start + sent) if "chunked" not in kinds else len(piece)
+            room = length - sent if "chunked" not in kinds else len(piece)
             await response.write(piece[:room])
             sent += len(piece[:room])
             if rate:
                 await asyncio.sleep(len(piece) / rate)
-    if (sent < length and "chunked" not in kinds) or ("truncate" in kinds and request.transport):
+    if "truncate" in kinds or (sent < length and "chunked" not in kinds):
         _cut(request)
     return response, sent
 
@@ -124,9 +125,8 @@ async def storage(request: web.BaseRequest, world: World) -> web.Response:
 async def convert(request: web.BaseRequest, world: World) -> web.Response:
     """`POST /file/upload` on convert.onlyfans.com: registers what was PUT before. No cookies; `additional[user]` names the creator."""
     form: dict[str, str] = {}
-    reader = await request.multipart()
-    async for part in reader:
-        if hasattr(part, "text"):
+    async for part in await request.multipart():
+        if isinstance(part, BodyPartReader):
             form[str(part.name)] = await part.text()
     stored = world.stored.get(form.get("file[Key]", ""))
     if stored is None or form.get("file[ETag]", "").strip('"') != stored["etag"]:

@@ -46,17 +46,19 @@ def at(world: World, body: dict[str, Any]) -> datetime:
     return times.parse(body.get("at"), world.now(), world.now())
 
 
-def _note(who: Creator, kind: str, fan: Fan, when: datetime, cents: int, message: int | None = None) -> None:
+def _note(who: Creator, kind: str, fan: Fan, when: datetime, *, cents: int, message: int | None = None) -> None:
     number = who.notifications[0]["id"] + 1 if who.notifications else 80_000_000 + who.id
     who.notifications.insert(0, {"id": number, "kind": kind, "fan": fan.id, "at": when, "cents": cents, "message": message, "read": False})
 
 
-def _pay(world: World, who: Creator, fan: Fan, kind: str, text: str, cents: int, when: datetime, source: str | None = None) -> Transaction:
+def _pay(
+    world: World, who: Creator, fan: Fan, *, kind: str, text: str, cents: int, when: datetime, source: str | None = None
+) -> Transaction:
     number = str(uuid.UUID(int=world.rng("tx", world.new_id()).getrandbits(128), version=4))
     taken = {row.created for row in who.transactions[:200]}
     while when in taken:
         when += timedelta(seconds=1)
-    row = money.make(fan, kind, text, cents, when, number, "loading", source)
+    row = money.make(fan, kind, text, cents, when, number=number, status="loading", source=source)
     who.transactions.append(row)
     who.transactions.sort(key=lambda one: (one.created, one.id), reverse=True)
     return row
@@ -102,11 +104,12 @@ def subscribe(world: World, who: Creator, body: dict[str, Any]) -> dict[str, Any
     price = int(body.get("price", 0 if trial else who.price_cents))
     days = int(body.get("days", link.days if link and trial else 30))
     renewal = bool(body.get("renew"))
-    span = add_span(who, fan, when, days, price, "prolong" if renewal else "subscribe", None if renewal else link)
+    span = add_span(who, fan, when, days=days, price=price, action="prolong" if renewal else "subscribe", via=None if renewal else link)
     if link:
         link.claims.sort(key=lambda claim: (claim.at, claim.id), reverse=True)
-    paid = _pay(world, who, fan, "subs", "Recurring subscription from" if renewal else "Subscription from", price, when) if price else None
-    _note(who, "subs", fan, when, price)
+    text = "Recurring subscription from" if renewal else "Subscription from"
+    paid = _pay(world, who, fan, kind="subs", text=text, cents=price, when=when) if price else None
+    _note(who, "subs", fan, when, cents=price)
     return {"fan": fan.id, "span": span.id, "at": iso(when), "end": iso(span.end), "transaction": paid.id if paid else None}
 
 
@@ -124,8 +127,8 @@ def tip(world: World, who: Creator, body: dict[str, Any]) -> dict[str, Any]:
     fan, when, cents = fan_of(world, who, body), at(world, body), int(body.get("amount", 1000))
     source = str(body.get("source", "profile"))
     texts = {form[1]: form[2] for form in money.FORMS if form[0] == "tips"}
-    row = _pay(world, who, fan, "tips", texts[source], cents, when, source)
-    _note(who, "tips", fan, when, cents)
+    row = _pay(world, who, fan, kind="tips", text=texts[source], cents=cents, when=when, source=source)
+    _note(who, "tips", fan, when, cents=cents)
     return {"transaction": row.id, "fan": fan.id, "at": iso(row.created)}
 
 
@@ -133,16 +136,16 @@ def purchase(world: World, who: Creator, body: dict[str, Any]) -> dict[str, Any]
     """A fan unlocks a paid message (`message`, else the newest unopened one) or, with `kind: post`, a post."""
     fan, when = fan_of(world, who, body), at(world, body)
     if body.get("kind") == "post":
-        row = _pay(world, who, fan, "post", "Post purchase by", int(body.get("amount", 1000)), when)
+        row = _pay(world, who, fan, kind="post", text="Post purchase by", cents=int(body.get("amount", 1000)), when=when)
         return {"transaction": row.id, "fan": fan.id, "at": iso(row.created)}
     rows = who.chats[fan.id].messages if fan.id in who.chats else []
     wanted = body.get("message")
     found = next((one for one in reversed(rows) if one.price_cents and (one.id == wanted if wanted else not one.opened)), None)
     cents = found.price_cents if found else int(body.get("amount", 1000))
-    row = _pay(world, who, fan, "chat_messages", "Payment for message from", cents, when)
+    row = _pay(world, who, fan, kind="chat_messages", text="Payment for message from", cents=cents, when=when)
     if found:
         found.opened, row.message_id = True, found.id
-    _note(who, "chat_messages", fan, when, cents, row.message_id)
+    _note(who, "chat_messages", fan, when, cents=cents, message=row.message_id)
     return {"transaction": row.id, "fan": fan.id, "message_id": row.message_id, "at": iso(row.created)}
 
 
@@ -168,7 +171,7 @@ def like_post(world: World, who: Creator, body: dict[str, Any]) -> dict[str, Any
     fan, when = fan_of(world, who, body), at(world, body)
     number = int(body.get("post") or max(who.posts))
     who.posts[number]["likes"] += 1
-    _note(who, "favorited", fan, when, 0, number)
+    _note(who, "favorited", fan, when, cents=0, message=number)
     return {"post": number, "fan": fan.id, "at": iso(when)}
 
 

@@ -96,7 +96,7 @@ class Faults:
             self._active = kept
         return gone
 
-    def list(self) -> list[Fault]:
+    def active(self) -> list[Fault]:
         return list(self._active)
 
     def take(self, method: str, path: str, host: str, account: int, *, reused: bool) -> list[Fault]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+SUM_KINDS = ("tips", "chat_messages", "post", "stream", "subscribes")
+
 
 @dataclass(slots=True)
 class Media:
@@ -60,8 +62,6 @@ class Fan:
     def active_at(self, when: datetime) -> bool:
         return any(span.start <= when < span.end for span in self.spans)
 
-
-SUM_KINDS = ("tips", "chat_messages", "post", "stream", "subscribes")
 
 
 @dataclass(slots=True)

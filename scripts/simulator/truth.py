@@ -81,7 +81,8 @@ class Truth:
     def _who(self, creator: int | str | Creator) -> Creator:
         if isinstance(creator, Creator):
             return creator
-        return next(one for one in self._world.creators if creator in {one.id, one.username, str(one.id)})
+        creators: list[Creator] = self._world.creators
+        return next(one for one in creators if creator in {one.id, one.username, str(one.id)})
 
     def links(self, creator: int | str | Creator) -> dict[str, dict[str, Any]]:
         """`campaign:ID` / `trial:ID` -> claims with their periods, transactions with their split, exact net revenue as a fraction of cents."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from scripts.simulator.model import Creator
 from scripts.simulator.render.messages import media_row
@@ -17,17 +17,15 @@ PATHS = ("/media/upload", "/media/vault", "/vault/media")
 CHUNK = 65_536
 
 
-def is_upload(method: str, path: str) -> bool:
-    return method == "POST" and path in PATHS
+def is_upload(request: web.BaseRequest, path: str) -> bool:
+    return request.method == "POST" and path in PATHS and request.content_type.startswith("multipart/")
 
 
 async def take(request: web.BaseRequest, world: World, who: Creator) -> dict[str, Any]:
     """The upload object, or for the vault the new media."""
-    if not request.content_type.startswith("multipart/"):
-        raise Fail(400, "A multipart body with file is required")
     name, size, digest = None, 0, hashlib.md5()
     async for part in await request.multipart():
-        if part.name != "file":
+        if not isinstance(part, BodyPartReader) or part.name != "file":
             continue
         name = part.filename or "file.jpg"
         while chunk := await part.read_chunk(CHUNK):

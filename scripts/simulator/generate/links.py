@@ -37,7 +37,7 @@ def make_links(who: Creator, options: Options, rng: random.Random, base: datetim
         who.links[link.key] = link
 
 
-def add_span(who: Creator, fan: Fan, start: datetime, days: int, price: int, action: str, via: Link | None) -> Span:
+def add_span(who: Creator, fan: Fan, start: datetime, *, days: int, price: int, action: str, via: Link | None) -> Span:
     """Add a subscription period and, when it came through a link, the claim of that link."""
     number = fan.id * 100 + len(fan.spans)
     span = Span(number, start, start + timedelta(days=days), price, who.price_cents, action, via.key if via else None)
@@ -64,7 +64,7 @@ def subscribe_all(who: Creator, rng: random.Random, base: datetime) -> None:
         when = base - timedelta(days=rng.random() ** 1.5 * (DAYS_BACK - 5) + 0.2)
         when = when.replace(microsecond=0)
         for _ in range(1 + (rng.random() < 0.15)):
-            when = _chain(who, fan, when, pool, rng, base)
+            when = _chain(who, fan, when, pool, rng=rng, base=base)
             when += timedelta(days=rng.randrange(5, 60), seconds=rng.randrange(86_400))
             if when > base - timedelta(days=1):
                 break
@@ -74,20 +74,20 @@ def subscribe_all(who: Creator, rng: random.Random, base: datetime) -> None:
         link.claims.sort(key=lambda claim: (claim.at, claim.id), reverse=True)
 
 
-def _chain(who: Creator, fan: Fan, when: datetime, pool: list[Link], rng: random.Random, base: datetime) -> datetime:
+def _chain(who: Creator, fan: Fan, when: datetime, pool: list[Link], *, rng: random.Random, base: datetime) -> datetime:
     """One unbroken run of periods from `when` on; returns its end."""
     via = _pick(pool, when, rng) if rng.random() < 0.6 else None
     trial = via is not None and via.kind == "trial"
     days = via.days if via and trial else 30
-    span = add_span(who, fan, when, days, 0 if trial else who.price_cents, "subscribe", via)
+    span = add_span(who, fan, when, days=days, price=0 if trial else who.price_cents, action="subscribe", via=via)
     renew = 0.5 if trial else 0.8
     while span.end < base and rng.random() < renew:
         stacked = _pick(pool, span.end, rng) if rng.random() < 0.08 else None
         if stacked and stacked.kind == "campaign":
             early = span.end - timedelta(days=min(days, 3) / 2)
-            span = add_span(who, fan, early.replace(microsecond=0), 30, who.price_cents, "subscribe", stacked)
+            span = add_span(who, fan, early.replace(microsecond=0), days=30, price=who.price_cents, action="subscribe", via=stacked)
         else:
-            span = add_span(who, fan, span.end, 30, who.price_cents, "prolong", None)
+            span = add_span(who, fan, span.end, days=30, price=who.price_cents, action="prolong", via=None)
         days, renew = 30, 0.8
     return span.end
 

@@ -28,6 +28,7 @@ FORMS: tuple[tuple[str, str | None, str, int], ...] = (
     ("", None, "Referral bonus for", 1),
 )
 WHOLE = (500, 1000, 1500, 2000, 2500, 5000, 10_000)
+NINETY = (499, 999, 1499, 1999, 2499, 4999)
 ODD = (499, 777, 999, 1234, 1999, 333, 2501, 4999)
 
 
@@ -44,7 +45,9 @@ def status_at(when: datetime, base: datetime) -> str:
     return "loading" if base - when < timedelta(days=7) else "done"
 
 
-def make(fan: Fan, kind: str, text: str, amount: int, when: datetime, number: str, status: str, source: str | None = None) -> Transaction:
+def make(
+    fan: Fan, kind: str, text: str, amount: int, when: datetime, *, number: str, status: str, source: str | None = None
+) -> Transaction:
     if kind:
         fan.sums["subscribes" if kind == "subs" else kind] += amount
     return Transaction(number, fan.id, kind, describe(text, fan), amount, net_of(amount), when, status, source)
@@ -61,15 +64,15 @@ def transactions(who: Creator, options: Options, rng: random.Random, base: datet
         for span in fan.spans:
             if span.price_cents and span.start <= base:
                 text = "Subscription from" if span.action == "subscribe" else "Recurring subscription from"
-                rows.append(make(fan, "subs", text, span.price_cents, span.start, number(), status_at(span.start, base)))
+                rows.append(make(fan, "subs", text, span.price_cents, span.start, number=number(), status=status_at(span.start, base)))
     people = [fan for fan in who.fans.values() if rng.random() < 0.6]
     weights = [form[3] for form in FORMS]
     missing = max(options.transactions - len(rows), options.transactions // 4) if people else 0
     for form in rng.choices(FORMS, weights, k=missing):
         fan = people[int(rng.random() ** 2 * len(people))]
-        prices = ODD if options.cents or fan.deleted else WHOLE
+        prices = ODD if options.cents else NINETY if fan.deleted else WHOLE
         when = _moment(fan, rng, base)
-        row = make(fan, form[0], form[2], rng.choice(prices), when, number(), status_at(when, base), form[1])
+        row = make(fan, form[0], form[2], rng.choice(prices), when, number=number(), status=status_at(when, base), source=form[1])
         rows.append(row)
     _spoil(rows, rng, base)
     rows.sort(key=lambda row: (row.created, row.id))

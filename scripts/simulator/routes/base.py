@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from scripts.simulator.model import Fan
     from scripts.simulator.world import World
 
-T = TypeVar("T")
 MAX_LIMIT = 1000
 PLAIN = re.compile(r"<[^>]+>")
 
@@ -168,7 +167,7 @@ def route(*specs: str, etag: bool = False, stream: bool = False, public: bool = 
     return register
 
 
-def page(rows: Sequence[T], offset: int, limit: int) -> tuple[Sequence[T], bool]:
+def page[T](rows: Sequence[T], offset: int, limit: int) -> tuple[Sequence[T], bool]:
     """(rows[offset:offset+limit], whether more follow)."""
     return rows[offset : offset + limit], offset + limit < len(rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from scripts.simulator.model import Chat, Message
@@ -9,7 +10,7 @@ from scripts.simulator.render.messages import chat_row, message_row
 from scripts.simulator.routes.base import OK, Call, Fail, as_html, matches, page, plain, route
 from scripts.simulator.routes.media import resolve_media
 
-FILTERS = {
+FILTERS: dict[str, Callable[[Chat], bool]] = {
     "pinned": lambda chat: any(row.pinned for row in chat.messages),
     "priority": lambda chat: chat.priority,
     "unread": lambda chat: chat.unread > 0,

@@ -16,7 +16,7 @@ def price_text(cents: int) -> str:
     return f"{cents / 100:.2f}"
 
 
-def meta(call: Call, number: int, text: str, media: Any, price: int, at: Any) -> dict[str, Any]:
+def meta(call: Call, number: int, text: str, media: Any, *, price: int, at: Any) -> dict[str, Any]:
     return {
         "id": number, "date": iso(at), "text": text, "rawText": plain(text), "price": price_text(price), "isFree": price == 0, "isTip": False,
         "isCanceled": False, "canUnsend": False, "unsendSeconds": 0, "isMediaReady": True, "isReportedByMe": False, "giphyId": None,
@@ -27,14 +27,14 @@ def meta(call: Call, number: int, text: str, media: Any, price: int, at: Any) ->
 def direct_row(call: Call, row: Message) -> dict[str, Any]:
     bought = row.price_cents > 0 and row.opened
     return {
-        **meta(call, row.id, row.text, row.media, row.price_cents, row.created), "messageId": row.id, "toUserId": row.fan_id,
+        **meta(call, row.id, row.text, row.media, price=row.price_cents, at=row.created), "messageId": row.id, "toUserId": row.fan_id,
         "sentCount": 1, "viewedCount": int(not row.new), "purchasedCount": int(bought), "canSendMessageToBuyers": bought,
     }
 
 
 def mass_row(call: Call, row: dict[str, Any]) -> dict[str, Any]:
     out = {
-        **meta(call, row["id"], row["text"], row["media"], row["price"], row["at"]), "isCanceled": row["canceled"],
+        **meta(call, row["id"], row["text"], row["media"], price=row["price"], at=row["at"]), "isCanceled": row["canceled"],
         "sentCount": row["sent"], "viewedCount": row["viewed"],
     }
     if row["price"]:
@@ -57,7 +57,7 @@ def top_message(call: Call) -> Any:
         return {"purchases": None}
     count = len(best["buyers"])
     return {"purchases": {
-        **meta(call, best["id"], best["text"], best["media"], best["price"], best["at"]), "canSendMessageToBuyers": True,
+        **meta(call, best["id"], best["text"], best["media"], price=best["price"], at=best["at"]), "canSendMessageToBuyers": True,
         "sentCount": best["sent"], "viewedCount": best["viewed"], "purchasedCount": count, "totalRevenueGenerated": price_text(best["price"] * count),
     }}
 

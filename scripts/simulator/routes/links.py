@@ -51,7 +51,7 @@ def campaigns(call: Call) -> Any:
     if not call.flag("with_deleted"):
         rows = [link for link in rows if not link.deleted]
     by_claims = (call.get("sortby") or call.get("sort_by")) == "claims"
-    rows.sort(key=lambda link: (claimed(call, link) if by_claims else link.created, link.id), reverse=call.get("sort") != "asc")  # type: ignore[arg-type,return-value]
+    rows.sort(key=lambda link: (claimed(call, link) if by_claims else link.created, link.id), reverse=call.get("sort") != "asc")
     shown, more = page(rows, call.offset, call.limit if call.get("limit") else 1000)
     listed = [campaign_row(call, link) for link in shown]
     return listed if call.request.path.endswith("campaigns") and not call.flag("pagination") else {"list": listed, "hasMore": more}
@@ -72,7 +72,9 @@ def trials(call: Call) -> Any:
 
 @route("GET /campaigns/{lid}", "GET /tracking-links/{lid}")
 def campaign(call: Call) -> Any:
-    return campaign_row(call, link_of(call, "campaign"))
+    """One campaign; here, unlike in the list, upstream writes the counts as text."""
+    row = campaign_row(call, link_of(call, "campaign"))
+    return {**row, "countSubscribers": str(row["countSubscribers"]), "countTransitions": str(row["countTransitions"])}
 
 
 @route("GET /trials/{lid}", "GET /trial-links/{lid}")

@@ -80,6 +80,13 @@ def hide(call: Call) -> Any:
     return OK
 
 
+@route("POST /vault/media", "POST /media/vault")
+def keep(call: Call) -> Any:
+    """Put an upload object (the body, or the first of `mediaFiles`) into the vault; returns the new media."""
+    chosen = call.body.get("mediaFiles") or [call.body]
+    return media_row(call.who, call.who.vault[resolve_media(call, chosen)[0]], call.world.signer, vault=True)
+
+
 @route("GET /vault/media/hash")
 def known(call: Call) -> Any:
     """The de-duplication probe: 200 with the media, 404 when its bytes are new."""
@@ -131,7 +138,7 @@ def create_list(call: Call) -> Any:
     name = str(call.field("name") or "")
     if not name:
         raise Fail(400, "Name is required")
-    row = {"id": call.world.new_id(), "name": name, "type": "custom", "created": call.now}
+    row: dict[str, Any] = {"id": call.world.new_id(), "name": name, "type": "custom", "created": call.now}
     call.who.vault_lists[row["id"]] = row
     return list_row(call, row)
 

@@ -15,7 +15,7 @@ KINDS = {
     "chat_messages": ("paided_message", "subscriber_pay_for_chat_message", "{NAME} purchased your {MESSAGE_LINK} for {AMOUNT}", "purchases"),
     "favorited": ("favorited", "favorited_post", "{NAME} liked your {POST_LINK}", "favorited"),
 }
-FILTERS = {"subscribed": "subs", "tipped": "tips", "tip": "tips", "purchases": "chat_messages", "favorited": "favorited"}
+FILTERS = {"subscribed": "subs", "tipped": "tips", "tip": "tips", "purchases": "chat_messages", "favorited": "favorited", "subscriptions": "subs", "tips": "tips", "likes": "favorited"}
 
 
 def note_row(call: Call, note: dict[str, Any], *, users: bool) -> dict[str, Any]:

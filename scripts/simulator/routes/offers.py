@@ -38,7 +38,7 @@ def promotions(call: Call) -> Any:
 @route("POST /promotions")
 def create_promotion(call: Call) -> Any:
     discount = float(call.field("discount") or 0)
-    row = {
+    row: Row = {
         "id": call.world.new_id(), "message": as_html(str(call.field("message") or "")), "at": call.now, "finished": None, "claims": 0,
         "price": round(call.who.price_cents / 100 * (1 - discount / 100)), "counts": int(call.field("offerLimit", "offer_limit", "subscribeCounts") or 0),
         "days": int(call.field("freeTrialDays", "free_trial_days", "subscribeDays") or 30), "type": str(call.field("type") or "all"),
@@ -71,10 +71,10 @@ def bundles(call: Call) -> Any:
 
 @route("POST /subscriptions/bundles", "POST /bundles")
 def create_bundle(call: Call) -> Any:
-    discount, duration = call.field("discount"), call.field("duration")
-    if not isinstance(discount, int) or not isinstance(duration, int) or duration < 1:
+    discount, duration = str(call.field("discount")), str(call.field("duration"))
+    if not discount.isdigit() or duration not in {"3", "6", "12"}:
         raise Fail(400, "Wrong discount or duration")
-    row = {"id": call.world.new_id(), "discount": discount, "duration": duration}
+    row = {"id": call.world.new_id(), "discount": int(discount), "duration": int(duration)}
     call.who.bundles[row["id"]] = row
     return bundle_row(call, row)
 

@@ -205,7 +205,7 @@ def later_settings(call: Call) -> Any:
 
 @route(
     "PATCH /schedules/later/{part}/settings", "PUT /schedules/later/{part}/settings", "POST /schedules/later/{part}/settings",
-    "PATCH /saved-for-later/{part}/settings/{action}", "DELETE /schedules/later/{part}/settings",
+    "PATCH /saved-for-later/{part}/settings/{action}", "PATCH /schedules/later/{part}/settings/{action}", "DELETE /schedules/later/{part}/settings",
 )
 def later_change(call: Call) -> Any:
     """`{period}` switches on; DELETE, `isEnabled: false` or a `disable-…` action switches off."""

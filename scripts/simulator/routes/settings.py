@@ -40,21 +40,25 @@ def change(call: Call) -> Any:
     return OK
 
 
-@route("PATCH /settings/subscription-price", "PUT /users/me/subscription-price")
+@route("PATCH /settings/subscription-price", "PATCH /users/me/settings/subscription-price", "PUT /users/me/settings/subscription-price")
 def price(call: Call) -> Any:
     value = call.field("price", "subscribePrice")
-    if not isinstance(value, int | float) or not (value == 0 or 4.99 <= value <= 50):
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        raise Fail(400, "Wrong price") from None
+    if value and not 4.99 <= value <= 50:
         raise Fail(400, "Wrong price")
     call.who.price_cents = round(value * 100)
     return OK
 
 
-@route("GET /settings/blocked-countries", "GET /users/me/blocked-countries")
+@route("GET /settings/blocked-countries", "GET /users/me/settings/blocked-countries")
 def countries(call: Call) -> Any:
     return {"blockedCountries": list(call.who.settings["blockedCountries"]), "blockedStates": list(call.who.settings["blockedStates"])}
 
 
-@route("PUT /settings/blocked-countries", "PUT /users/me/blocked-countries")
+@route("PUT /settings/blocked-countries", "PATCH /users/me/settings/blocked-countries", "PUT /users/me/settings/blocked-countries")
 def set_countries(call: Call) -> Any:
     call.who.settings["blockedCountries"] = [str(one) for one in call.field("blockedCountries", "blocked_countries", "countries", default=[])]
     call.who.settings["blockedStates"] = [str(one) for one in call.field("blockedStates", "blocked_states", default=[])]

@@ -145,7 +145,8 @@ def highlight(call: Call) -> Any:
 
 @route("POST /stories/highlights", "PUT /stories/highlights/{hid}")
 def write_highlight(call: Call) -> Any:
-    row = highlight_of(call) if "hid" in call.params else {"id": call.world.new_id(), "title": "", "stories": [], "cover": 0, "at": call.now}
+    fresh: Row = {"id": call.world.new_id(), "title": "", "stories": [], "cover": 0, "at": call.now}
+    row = highlight_of(call) if "hid" in call.params else fresh
     row["title"] = str(call.field("title") or row["title"])
     chosen = ids(call.field("storyIds", "story_ids", default=row["stories"]))
     row["stories"] = [number for number in chosen if number in call.who.stories]
