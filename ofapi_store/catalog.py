@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from sqlalchemy import Connection, Select, bindparam, select
 from ofapi_store.catalog_tables import TABLES, CatalogTable
 from ofapi_store.coerce import to_int, to_str
 from ofapi_store.errors import BadValue, UnknownName
-from ofapi_store.models.links import LinkTag, Tag
+from ofapi_store.queries.tags import of_links
 from ofapi_store.types import now_utc, to_json
 
 __all__ = [
@@ -187,14 +186,6 @@ def _value(t: CatalogTable, raw: Mapping[str, Any], name: str) -> Any:
 
 
 def _add_tags(conn: Connection, raws: list[dict[str, Any]]) -> None:
-    tags: dict[int, list[str]] = defaultdict(list)
-    query = (
-        select(LinkTag.link_pk, Tag.name)
-        .join(Tag, Tag.id == LinkTag.tag_id)
-        .where(LinkTag.link_pk.in_([raw["id"] for raw in raws]))
-        .order_by(Tag.folded)
-    )
-    for link_pk, name in conn.execute(query):
-        tags[link_pk].append(name)
+    tags = of_links(conn, [raw["id"] for raw in raws])
     for raw in raws:
         raw["tags"] = tags[raw["id"]]

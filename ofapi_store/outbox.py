@@ -31,6 +31,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ofapi_store.errors import LeaseLost, StoreUnavailable
 from ofapi_store.lanes import JOBS, LIVE, advance_lane, live_in_lane, lock_lane, wake_lanes
+from ofapi_store.models.jobs import LIVE_ROWS
 from ofapi_store.queries.upsert import insert_for
 from ofapi_store.types import now_utc
 
@@ -109,9 +110,7 @@ def enqueue(
     )
     for _ in range(5):
         new_id = conn.execute(
-            statement.on_conflict_do_nothing(
-                index_elements=["kind", "key"], index_where=JOBS.c.state.in_(LIVE)
-            ).returning(JOBS.c.id)
+            statement.on_conflict_do_nothing(index_elements=["kind", "key"], index_where=LIVE_ROWS).returning(JOBS.c.id)
         ).scalar()
         if new_id is not None:
             return Enqueued(int(new_id), True)

@@ -23,7 +23,9 @@ TEMPLATE = "ofapi_template"
 _numbers = itertools.count(1)
 _START_S = 30
 _PDEATHSIG = 1
-_NEEDED = "the store's tests need PostgreSQL: install it (Debian: `apt-get install postgresql`) or put its bin folder on PATH"
+_NEEDED = (
+    "the store's tests need PostgreSQL: install it (Debian: `apt-get install postgresql`) or put its bin folder on PATH"
+)
 
 
 class Server:
@@ -64,7 +66,10 @@ def running() -> Iterator[Server]:
     try:
         if account is not None:
             os.chown(folder, account.pw_uid, account.pw_gid)
-        _run([binaries / "initdb", "-D", folder / "data", "-U", "ofapi", "-A", "trust", "-E", "UTF8", "--no-sync"], account)
+        _run(
+            [binaries / "initdb", "-D", folder / "data", "-U", "ofapi", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            account,
+        )
         process = _start(binaries, folder, account)
         server = Server(folder, "ofapi")
         _wait(server, process, folder)
@@ -127,7 +132,7 @@ def _start(binaries: Path, folder: Path, account: pwd.struct_passwd | None) -> s
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd="/",
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 (one prctl call, no locks)
             **_as(account),
         )
 

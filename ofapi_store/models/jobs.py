@@ -11,7 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ofapi_store.models.base import Base
 from ofapi_store.types import BigId, Json, UtcTime
 
-_LIVE = text("state IN ('pending', 'running')")
+# text, not parameters: PostgreSQL must see at planning time that it is the index's own condition
+LIVE_ROWS = text("state IN ('pending', 'running')")
 _RUNNING = text("state = 'running'")
 _PENDING = text("state = 'pending'")
 
@@ -43,11 +44,11 @@ class Job(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
     __table_args__ = (
-        Index("uq_jobs_live_key", "kind", "key", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("uq_jobs_live_key", "kind", "key", unique=True, sqlite_where=LIVE_ROWS, postgresql_where=LIVE_ROWS),
         Index("uq_jobs_running_lane", "kind", "lane", unique=True, sqlite_where=_RUNNING, postgresql_where=_RUNNING),
         Index("ix_jobs_due", "next_at", "id", sqlite_where=_PENDING, postgresql_where=_PENDING),
         Index("ix_jobs_leases", "lease_until", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
-        Index("ix_jobs_live_lane", "kind", "lane", "id", sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("ix_jobs_live_lane", "kind", "lane", "id", sqlite_where=LIVE_ROWS, postgresql_where=LIVE_ROWS),
         Index("ix_jobs_kind_state_id", "kind", "state", "id"),
         Index("ix_jobs_finished_at", "finished_at"),
     )

@@ -99,7 +99,7 @@ def page(
         query = query.where(or_(*found))
     if tags:
         query = _tagged(query, tags)
-    query = query.order_by(LINKS.c.created_at.desc(), LINKS.c.link_id.desc()).limit(limit).offset(offset)
+    query = query.order_by(LINKS.c.created_at.desc().nulls_last(), LINKS.c.link_id.desc()).limit(limit).offset(offset)
     return [LinkRow(*row) for row in conn.execute(query)]
 
 

@@ -46,9 +46,8 @@ def of_links(conn: Connection, link_pks: Iterable[int]) -> dict[int, list[str]]:
         select(LINK_TAGS.c.link_pk, TAGS.c.name)
         .join(TAGS, TAGS.c.id == LINK_TAGS.c.tag_id)
         .where(LINK_TAGS.c.link_pk.in_(pks))
-        .order_by(TAGS.c.folded)
     )
-    for link_pk, name in conn.execute(query):
+    for link_pk, name in sorted(conn.execute(query), key=lambda row: fold(row[1])):  # databases sort text differently
         found[link_pk].append(name)
     return found
 
@@ -81,18 +80,17 @@ def ensure(conn: Connection, team_id: str, names: Sequence[str], *, now: datetim
     ]
     insert_missing(conn, TAGS, rows, "team_id", "folded")
     query = select(TAGS.c.id).where(TAGS.c.team_id == team_id, TAGS.c.folded.in_(list(wanted)))
-    return list(conn.execute(query.order_by(TAGS.c.folded)).scalars())
+    return sorted(conn.execute(query).scalars())
 
 
 def of_team(conn: Connection, team_id: str, kinds: Iterable[str]) -> list[str]:
     """Tags in use on the live accounts' links of these kinds (`tracking`, `shared_tracking`, …), sorted."""
     query = (
-        select(TAGS.c.name, TAGS.c.folded)
+        select(TAGS.c.name)
         .join(LINK_TAGS, LINK_TAGS.c.tag_id == TAGS.c.id)
         .join(Link, Link.id == LINK_TAGS.c.link_pk)
         .join(Account, Account.id == Link.account_id)
         .where(TAGS.c.team_id == team_id, Link.kind.in_(sorted(kinds)), Account.disconnected_at.is_(None))
         .distinct()
-        .order_by(TAGS.c.folded)
     )
-    return [name for name, _ in conn.execute(query)]
+    return sorted(conn.execute(query).scalars(), key=fold)
