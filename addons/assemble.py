@@ -1,14 +1,14 @@
-"""Building what a process works with: store, secrets, rules, upstream clients and the parts of each family.
+"""What a process works with: store, secrets, rules in force, upstream clients and the parts of each family.
 
-Both the gateway and a worker are built here, so that a job sees the same parts as a request.
+The gateway and the workers are both built here, so that a job sees the same parts as a request.
 """
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import importlib
-import inspect
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from addons.pipeline.services import Services
@@ -18,39 +18,47 @@ from ofapi_store.secrets import SecretBox
 
 if TYPE_CHECKING:
     from addons.config import Config
-    from addons.pipeline.plan import Plan
+
+Opener = Callable[[Services], AbstractAsyncContextManager[None]]
 
 FAMILIES: tuple[str, ...] = ()
-"""Modules with `register(services)`: called once per process after store, rules and upstream clients are there. It puts
-the family's parts into `services.parts` and may return a function (plain or async) that is called at the end."""
+"""`module:function`, in this order: each is an async context manager `function(services)` that puts its family's parts
+into `services.parts` while the block runs. `plan`, `rules_state` and `upstream` are there before."""
 
 
-@contextlib.asynccontextmanager
-async def assembled(config: Config, plan: Callable[[], Plan]) -> AsyncIterator[Services]:
-    """The services of a process, closed at the end. Raises StoreError, SecretMissing, SecretError, ValueError.
+@asynccontextmanager
+async def assembled(config: Config, families: tuple[str, ...] = FAMILIES) -> AsyncIterator[Services]:
+    """The services of a process. Raises StoreError, SecretMissing, SecretError, RulesInvalid, ValueError (signer).
 
-    Args:
-        config: as loaded.
-        plan: gives the rules in force.
+    In `parts`: `plan` (callable, the rules in force), `rules_state`, `upstream` (UpstreamClients).
     """
     from addons.jobs.upstream_client import UpstreamClients
+    from addons.pipeline.reload import PlanHolder
 
-    async with contextlib.AsyncExitStack() as ends:
-        migrate.check(config.store_url)
+    migrate.check(config.store_url)
+    async with AsyncExitStack() as ends:
         store = Store.open(config.store_url)
         ends.callback(store.close)
         services = Services(config, store, SecretBox(config.secret_keys()))
-        services.parts["plan"] = plan
-        clients = services.parts["upstream"] = UpstreamClients(services, plan)
+        holder = PlanHolder(config.rules.dir)
+        services.parts["plan"] = holder
+        services.parts["rules_state"] = holder.state
+        if config.rules.watch:
+            watching = asyncio.create_task(holder.watch(), name="rules-watch")
+            ends.push_async_callback(_cancel, watching)
+        clients = services.parts["upstream"] = UpstreamClients(services, holder)
         ends.push_async_callback(clients.close)
-        for name in FAMILIES:
-            ended = importlib.import_module(name).register(services)
-            if ended is not None:
-                ends.push_async_callback(_call, ended)
+        for name in families:
+            await ends.enter_async_context(_opener(name)(services))
         yield services
 
 
-async def _call(function: Callable[[], object]) -> None:
-    found = function()
-    if inspect.isawaitable(found):
-        await found
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _opener(name: str) -> Opener:
+    module, _, attribute = name.partition(":")
+    opener: Opener = getattr(importlib.import_module(module), attribute)
+    return opener

@@ -23,7 +23,7 @@ from addons.jobs.pace import Pace
 from addons.pipeline import phpquery, upstream
 from addons.pipeline.auth import CachedDirectory
 from addons.pipeline.directory import StoreDirectory
-from addons.pipeline.exchange import AccountContext, Headers, UpstreamRequest
+from addons.pipeline.exchange import AccountContext, Headers, Login, UpstreamRequest
 from addons.pipeline.ingesting import ingest_sights
 from addons.pipeline.observe import Sight
 from addons.pipeline.sessions import Sessions
@@ -31,6 +31,7 @@ from addons.pipeline.upstream_errors import is_dead_session, read_error
 from ofapi_store.queries import accounts
 
 if TYPE_CHECKING:
+    from addons.config import Config
     from addons.pipeline.plan import CompiledRule, Plan
     from addons.pipeline.services import Services
 
@@ -215,18 +216,9 @@ class UpstreamClients:
         return client
 
     def session(self) -> aiohttp.ClientSession:
-        """The process's connections to upstream; no cookie jar: accounts must not mix."""
+        """The process's connections to upstream."""
         if self._session is None or self._session.closed:
-            config = self.services.config.upstream
-            tls = ssl.create_default_context()
-            if config.ca_file is not None:
-                tls.load_verify_locations(config.ca_file)
-            timeout = aiohttp.ClientTimeout(
-                total=None, sock_connect=config.connect_timeout_s, sock_read=config.read_timeout_s
-            )
-            connector = aiohttp.TCPConnector(ssl=tls, keepalive_timeout=config.keepalive_s, limit=0)
-            jar = aiohttp.DummyCookieJar()
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar)
+            self._session = open_session(self.services.config)
         return self._session
 
     async def close(self) -> None:
@@ -259,3 +251,39 @@ def _retry_after_s(value: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
         return None
+
+
+async def ask_once(config: Config, login: Login, target: str) -> Reply:
+    """One GET with a login that no account has yet, for a check before it is stored. Raises UpstreamProblem."""
+    headers = Headers([("Accept", "application/json, text/plain, */*"), ("Accept-Encoding", "gzip, deflate")])
+    upstream.add_login(headers, login, config.upstream.user_agent)
+    request = UpstreamRequest("GET", config.upstream.base_url + target, headers, None, login.proxy_url)
+    if (signer := upstream.load_signer(config.upstream.signer)) is not None:
+        await upstream.sign(request, signer)
+    session = open_session(config)
+    try:
+        async with session.get(
+            request.url, headers=headers.items(), proxy=login.proxy_url, allow_redirects=False
+        ) as answer:
+            data = await _read(answer, config.limits.max_body_bytes)
+    except (aiohttp.ClientError, TimeoutError, OSError) as e:
+        raise Unavailable(f"upstream cannot be reached: {type(e).__name__}", 60) from e
+    finally:
+        await session.close()
+    if is_dead_session(answer.status, data):
+        raise SessionExpired("upstream does not know this session")
+    if answer.status >= 400:
+        raise Refused(answer.status, (read_error(data)[1] or "no explanation")[:200])
+    return Reply(answer.status, Headers(answer.headers.items()), data)
+
+
+def open_session(config: Config) -> aiohttp.ClientSession:
+    """Connections to upstream: verified TLS, the config's time limits, no cookie jar (accounts must not mix)."""
+    tls = ssl.create_default_context()
+    if config.upstream.ca_file is not None:
+        tls.load_verify_locations(config.upstream.ca_file)
+    timeout = aiohttp.ClientTimeout(
+        total=None, sock_connect=config.upstream.connect_timeout_s, sock_read=config.upstream.read_timeout_s
+    )
+    connector = aiohttp.TCPConnector(ssl=tls, keepalive_timeout=config.upstream.keepalive_s, limit=0)
+    return aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())

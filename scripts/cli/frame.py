@@ -6,7 +6,10 @@ With `--json`, standard output holds exactly one JSON value; an error is `{"erro
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +17,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,46 +56,37 @@ class _State:
 state = _State()
 
 
-def _want_json(value: bool) -> bool:
-    state.json = state.json or value
-    return value
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON value on standard output.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Config file.  [default: $OFAPI_CONFIG, ./config.yaml, ours]"),
+]
 
 
-def _want_config(value: Path | None) -> Path | None:
-    state.config = value or state.config
-    return value
+def take_shared(*, json_output: bool, config: Path | None) -> None:
+    """Notes the shared options; given before the command's name or after it, they mean the same."""
+    state.json = state.json or json_output
+    state.config = config or state.config
 
 
-def shared_options() -> list[TyperOption]:
-    """`--json` and `--config`, accepted before and after the command's name."""
-    return [
-        TyperOption(
-            param_decls=["json_output", "--json"],
-            is_flag=True,
-            default=False,
-            expose_value=False,
-            is_eager=True,
-            help="One JSON value on standard output.",
-            callback=lambda _ctx, _param, value: _want_json(bool(value)),
-        ),
-        TyperOption(
-            param_decls=["config_file", "--config"],
-            default=None,
-            expose_value=False,
-            is_eager=True,
-            metavar="FILE",
-            help="Config file.  [default: $OFAPI_CONFIG, ./config.yaml, the one beside the program]",
-            callback=lambda _ctx, _param, value: _want_config(Path(value) if value else None),
-        ),
+def with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with `--json` and `--config` besides its own options."""
+    signature = inspect.signature(function, eval_str=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    shared = [
+        inspect.Parameter("json_output", keyword, default=False, annotation=JsonOption),
+        inspect.Parameter("config_file", keyword, default=None, annotation=ConfigOption),
     ]
 
+    @functools.wraps(function)
+    def command(*args: Any, json_output: bool = False, config_file: Path | None = None, **kwargs: Any) -> Any:
+        take_shared(json_output=json_output, config=config_file)
+        return function(*args, **kwargs)
 
-class Command(TyperCommand):
-    """A command that takes the shared options."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params = [*self.params, *shared_options()]
+    parameters = [*signature.parameters.values(), *shared]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
 
 
 class App(typer.Typer):
@@ -106,14 +99,12 @@ class App(typer.Typer):
         super().__init__(**kwargs)
 
     def command(self, name: str | None = None, **kwargs: Any) -> Callable[[Any], Any]:  # type: ignore[override]
-        kwargs.setdefault("cls", Command)
-        return super().command(name, **kwargs)
+        register = super().command(name, **kwargs)
+        return lambda function: register(with_shared_options(function))
 
 
 def config_path() -> Path:
     """The config file that this call uses. Raises CliError if a named one is missing."""
-    import os
-
     named = state.config or (Path(env) if (env := os.environ.get("OFAPI_CONFIG")) else None)
     if named is None:
         here = Path("config.yaml")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -15,10 +14,11 @@ from scripts.cli.frame import (
     EXIT_INTERRUPTED,
     App,
     CliError,
-    _want_config,
-    _want_json,
+    ConfigOption,
+    JsonOption,
     note,
     state,
+    take_shared,
 )
 
 GROUPS: dict[str, str] = {
@@ -37,23 +37,17 @@ COMMANDS: tuple[str, ...] = ("demo", "run", "sync", "simulate", "doctor")
 EPILOG = "Exit codes: 0 done, 1 it failed or something is wrong, 2 wrong usage, 3 the config cannot be used, 130 interrupted."
 
 
-def _globals(
-    json_output: Annotated[bool, typer.Option("--json", help="One JSON value on standard output.")] = False,
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Config file.")] = None,
-) -> None:
-    _want_json(json_output)
-    _want_config(config)
+def _globals(json_output: JsonOption = False, config: ConfigOption = None) -> None:
+    take_shared(json_output=json_output, config=config)
 
 
 def build() -> App:
     """The command tree. The modules import what they need when they run, so that `--help` is quick."""
-    from scripts.cli.frame import Command
-
     app = App(help="Self-hosted gateway to OnlyFans for agencies and their tools.", epilog=EPILOG)
     app.callback()(_globals)
     for name in COMMANDS:
         module = importlib.import_module(f"scripts.cli.{name}")
-        app.command(name, cls=Command)(module.command)
+        app.command(name)(module.command)
     for name, text in GROUPS.items():
         app.add_typer(importlib.import_module(f"scripts.cli.{name}").app, name=name, help=text)
     return app

@@ -27,6 +27,9 @@ def command(
     ready_file: Annotated[Path | None, typer.Option(help="Written when it answers: addresses as JSON.")] = None,
 ) -> None:
     """Run the gateway and its worker until SIGTERM or Ctrl-C."""
+    from addons.config import SecretMissing
+    from addons.pipeline.problems import RulesInvalid
+    from ofapi_store.errors import StoreError
     from scripts.cli.logs import set_up_logs
     from scripts.cli.setup import prepare
 
@@ -35,10 +38,17 @@ def command(
     set_up_logs(config.log)
     for sentence in prepare(config).sentences:
         note(f"run: {sentence}")
-    if worker:
-        asyncio.run(run_worker(config, ready_file))
-        return
-    asyncio.run(run_gateway(config, web=web or config.web.enabled, ready_file=ready_file))
+    job = (
+        run_worker(config, ready_file)
+        if worker
+        else run_gateway(config, web=web or config.web.enabled, ready_file=ready_file)
+    )
+    try:
+        asyncio.run(job)
+    except RulesInvalid as e:
+        raise CliError("rules_invalid", f"the rules cannot be used, so nothing starts:\n{e}") from e
+    except (StoreError, SecretMissing) as e:
+        raise CliError("start_failed", str(e)) from e
 
 
 async def run_worker(config: Config, ready_file: Path | None = None) -> None:
@@ -75,8 +85,8 @@ async def run_gateway(config: Config, *, web: bool, ready_file: Path | None) -> 
     def ready(found: Any) -> None:
         if ready_file is not None:
             write_atomically(ready_file, json.dumps(addresses(found)))
-        for name, url in addresses(found).items():
-            note(f"run: {name} {url}")
+        for name, value in addresses(found).items():
+            note(f"run: {name} {value}")
 
     async with contextlib.AsyncExitStack() as ends:
         if config.jobs.worker == "process":
@@ -111,12 +121,14 @@ def _on_signals(stop: Any) -> None:
 
 
 def addresses(found: Any) -> dict[str, str]:
-    """URLs of what listens."""
+    """URLs of what listens, and the one-time password of mitmweb."""
     out = {"base_url": _url(found.listen)}
     if found.proxy:
         out["proxy_url"] = _url(found.proxy)
     if found.web:
         out["web_url"] = _url(found.web)
+        if found.web_password:
+            out["web_password"] = found.web_password
     return out
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +21,6 @@ from scripts.cli.frame import REPO, open_config
 from scripts.cli.seed import Seeded, seed
 from scripts.cli.setup import prepare
 
-WEB_HASH_ENV = "OFAPI_DEMO_WEB_PASSWORD_HASH"
 DEFAULTS: dict[str, Any] = {
     "proxy": {"port": 0},
     "web": {"port": 0},
@@ -81,14 +79,12 @@ class Stack:
     rules_dir: Path
     store_url: str
     seeded: Seeded
-    web: bool
-    env: dict[str, str]
-    web_password: str | None = None
     output: IO[bytes] | None = None
     gateway: Child | None = field(default=None, repr=False)
     base_url: str = ""
     proxy_url: str | None = None
     web_url: str | None = None
+    web_password: str | None = None
 
     @classmethod
     def start(
@@ -138,7 +134,6 @@ class Stack:
         folder = folder.absolute()
         folder.mkdir(parents=True, exist_ok=True)
         rules = (rules_dir or copy_rules(REPO / "rules", folder / "rules")).absolute()
-        password = secrets.token_urlsafe(12) if web else None
         base = {
             "listen": {"port": port},
             "rules": {"dir": str(rules)},
@@ -146,14 +141,13 @@ class Stack:
         }
         data = merged(merged(DEFAULTS, base), config or {})
         if web:
-            data = merged(data, {"web": {"enabled": True, "password": {"env": WEB_HASH_ENV}}})
+            data = merged(data, {"web": {"enabled": True}})
         path = folder / "config.yaml"
         write_atomically(path, yaml.safe_dump(data, sort_keys=False), mode=0o644)
         loaded = open_config(path)
         prepare(loaded, upgrade=True)
         seeded = seed(loaded, [dict(x) for x in logins or simulated_logins()], folder / "demo-keys.json")
-        env = {WEB_HASH_ENV: _argon2(password)} if password else {}
-        return cls(folder, path, rules, loaded.store_url, seeded, web, env, password, output)
+        return cls(folder, path, rules, loaded.store_url, seeded, output)
 
     def point_to(self, upstream: str, cdn: str | None) -> None:
         """Writes where upstream is into the config."""
@@ -165,14 +159,14 @@ class Stack:
         """Starts the gateway (and its worker) and waits until it answers."""
         ready = self.folder / ".gateway-ready.json"
         args = ["-m", "scripts.cli.main", "--config", str(self.config_path), "run", "--ready-file", str(ready)]
-        self.gateway = Child("the gateway", args, ready_file=ready, output=self.output, env=self.env)
+        self.gateway = Child("the gateway", args, ready_file=ready, output=self.output)
         try:
             found = self.gateway.wait_ready()
         except BaseException:
             self.gateway.stop()
             raise
         self.base_url, self.proxy_url = found["base_url"], found.get("proxy_url")
-        self.web_url = found.get("web_url")
+        self.web_url, self.web_password = found.get("web_url"), found.get("web_password")
         return self
 
     @property
@@ -228,9 +222,3 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def _argon2(password: str) -> str:
-    from argon2 import PasswordHasher
-
-    return PasswordHasher().hash(password)
