@@ -1,19 +1,23 @@
-"""The visible list of handler families: `handler: link_tags.add` in a rule names `add` of the family `link_tags`.
+"""Handler families: `handler: link_tags.add` in a rule names `add` of the family `link_tags`.
 
-A family is a module with `HANDLERS: dict[str, Handler]`. Entry point group `ofapi.handlers` adds families of others.
+Every module of `addons.compute`, and those of `ELSEWHERE`, that has `HANDLERS: dict[str, Handler]` is a family. Entry
+point group `ofapi.handlers` adds those of others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pkgutil
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module, metadata
 from importlib.util import find_spec
 
+import addons.compute
 from addons.compute.api import Handler
 
-FAMILIES = ("addons.compute.accounts", "addons.compute.analytics", "addons.compute.usage")
+ELSEWHERE = ("addons.media.handlers",)
 GROUP = "ofapi.handlers"
+_HERE = f"{addons.compute.__name__}."
 
 
 class DuplicateHandler(ValueError):
@@ -23,11 +27,9 @@ class DuplicateHandler(ValueError):
 @cache
 def handlers() -> Mapping[str, Handler]:
     """Every handler by name. Raises DuplicateHandler."""
-    modules = [name for name in FAMILIES if find_spec(name)]
-    modules += [point.value for point in metadata.entry_points(group=GROUP)]
     found: dict[str, Handler] = {}
-    for name in modules:
-        for key, handler in import_module(name).HANDLERS.items():
+    for name in _modules():
+        for key, handler in getattr(import_module(name), "HANDLERS", {}).items():
             if key in found:
                 raise DuplicateHandler(f"handler {key} of {name} exists already; give it another name")
             found[key] = handler
@@ -37,3 +39,11 @@ def handlers() -> Mapping[str, Handler]:
 def names() -> frozenset[str]:
     """The handler names that rules may use."""
     return frozenset(handlers())
+
+
+def _modules() -> Iterator[str]:
+    for module in pkgutil.iter_modules(addons.compute.__path__, _HERE):
+        if module.name != __name__:
+            yield module.name
+    yield from (name for name in ELSEWHERE if find_spec(name))
+    yield from (point.value for point in metadata.entry_points(group=GROUP))
