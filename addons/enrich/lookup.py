@@ -47,6 +47,7 @@ class LookupParams(Strict):
     only_where: dict[str, JsonValue] = Field(
         default={}, description="path inside the row → value it must have, or `{params.x}`; other rows are left out"
     )
+    when: JsonPathText | None = Field(default=None, description="only rows with a value other than null or false here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class LookupStep:
     defaults: Mapping[str, Any]
     only_if_found: bool
     only_where: tuple[tuple[FieldPath, Any], ...]
+    when: FieldPath | None
     access: Access
 
     def needs(self, doc: Document, x: StepContext) -> Iterable[RowQuery]:
@@ -98,8 +100,15 @@ class LookupStep:
 
     def _rows(self, doc: Document, x: StepContext) -> Iterable[tuple[Node, str | None]]:
         for node in self.each.find(doc.root)[:MAX_ROWS]:
-            if node.kind == "object" and all(_is(path.read(node), value, x) for path, value in self.only_where):
+            if node.kind == "object" and self._wanted(node, x):
                 yield node, key_of(self.key.read(node))
+
+    def _wanted(self, node: Node, x: StepContext) -> bool:
+        if self.when is not None:
+            found = self.when.read(node)
+            if found is None or found.raw in (b"null", b"false"):
+                return False
+        return all(_is(path.read(node), value, x) for path, value in self.only_where)
 
     def _pick(self, wanted: Wanted, row: Row | None) -> Any:
         if isinstance(wanted, dict):
@@ -134,6 +143,7 @@ class Lookup:
             defaults=params.defaults,
             only_if_found=params.only_if_found,
             only_where=tuple((field_at(p, ("only_where", p)), v) for p, v in params.only_where.items()),
+            when=field_at(params.when, ("when",)) if params.when is not None else None,
             access=Access(
                 reads={join_path(params.each, key): ("by", column)},
                 writes=frozenset(join_path(params.each, t) for t in params.set),
@@ -145,10 +155,12 @@ class Lookup:
 
 def key_of(node: Node | None) -> str | None:
     """A key as text, so that `"12"` and `12` find the same row; None for what is no key."""
-    if node is None or node.kind not in ("string", "number"):
+    if node is None:
         return None
-    value = node.value()
-    return str(value) if value != "" and isinstance(value, str | int) else None
+    if node.kind == "number":
+        text = node.raw
+        return text.decode() if text.isdigit() or text[1:].isdigit() else None
+    return node.value() or None if node.kind == "string" else None
 
 
 def _is(node: Node | None, value: Any, x: StepContext) -> bool:

@@ -11,7 +11,7 @@ from pydantic import Field
 from addons.enrich.base import JsonPathText, JsonValue, Strict, at_path, dumps, field_at
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
-from addons.pipeline.node import quote
+from addons.pipeline.layout import quote
 from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 
 

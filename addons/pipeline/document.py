@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from addons.pipeline.exchange import Edit, Origin
-from addons.pipeline.node import Node, quote
+from addons.pipeline.layout import quote
+from addons.pipeline.node import Node
 
 if TYPE_CHECKING:
     from addons.pipeline.accessors import Accessor
@@ -41,11 +42,11 @@ class Document:
         self.recording = False
         self._rule = ""
         self._step = ""
-        _check(body)
         value = body.strip(_WS)
         at = len(body) - len(body.lstrip(_WS))
         self._around = body[:at], body[at + len(value) :]
-        self.root = Node(self, value, None, "")
+        self.root = Node(self, value or b"n", None, "")
+        _check(body, self.root)
         if self.root.kind not in ("object", "array"):
             raise NotJson(f"the body is a JSON {self.root.kind}, not an object or a list")
 
@@ -113,10 +114,11 @@ class Document:
         self.edits.append(Edit(pointer, old, new, self._rule, self._step, origin))
 
 
-def _check(body: bytes) -> None:
-    """Raise NotJson unless the whole body is one JSON value."""
+def _check(body: bytes, root: Node) -> None:
+    """Raise NotJson unless the whole body is one JSON value. Its outermost level is decoded on the way."""
     try:
-        _RAW.decode(body)
+        if not root.load():
+            _RAW.decode(body)
         return
     except RecursionError:
         raise NotJson("the body is nested too deep") from None

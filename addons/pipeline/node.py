@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from addons.pipeline import json_scan
+from addons.pipeline import json_scan, layout
 from addons.pipeline.exchange import Origin
+from addons.pipeline.layout import Slot, quote
 
 if TYPE_CHECKING:
     from addons.pipeline.document import Document
@@ -22,39 +23,6 @@ _OBJECT = msgspec.json.Decoder(type=dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(type=list[msgspec.Raw])
 _STRING = msgspec.json.Decoder(type=str)
 _DIGITS = 4000  # Python refuses to read longer integers
-
-
-class Slot:
-    """A member or item in an edited container; `before` is everything between the last separator and the value."""
-
-    __slots__ = ("after", "before", "colon", "key", "name", "value")
-
-    def __init__(  # noqa: PLR0917 (a plain record)
-        self, name: str, before: bytes, key: bytes, colon: bytes, value: Node, after: bytes
-    ) -> None:
-        self.name = name
-        self.before = before
-        self.key = key
-        self.colon = colon
-        self.value = value
-        self.after = after
-
-    def with_value(self, value: Node) -> Slot:
-        return Slot(self.name, self.before, self.key, self.colon, value, self.after)
-
-    def renamed(self, name: str) -> Slot:
-        return Slot(name, self.before, quote(name), self.colon, self.value, self.after)
-
-    def with_after(self, after: bytes) -> Slot:
-        return Slot(self.name, self.before, self.key, self.colon, self.value, after)
-
-
-def quote(text: str) -> bytes:
-    """JSON text of a string."""
-    try:
-        return msgspec.json.encode(text)
-    except UnicodeEncodeError:
-        return json.dumps(text).encode()
 
 
 class Node:
@@ -101,7 +69,7 @@ class Node:
             return None
         if self._slots is not None:
             found = self._slot(name)
-            return self._slots[found].value if found is not None else None
+            return self._slot_node(found) if found is not None else None
         kid = self._kids.get(name)
         if kid is not None:
             return kid
@@ -125,7 +93,7 @@ class Node:
             return None
         index %= size
         if self._slots is not None:
-            return self._slots[index].value
+            return self._slot_node(index)
         return self._kids.get(index) or self._kid(index, self._list()[index])
 
     def child(self, step: str | int) -> Node | None:
@@ -144,7 +112,7 @@ class Node:
         """Items of a list or values of an object's members, in order."""
         if self.kind == "array":
             if self._slots is not None:
-                return [slot.value for slot in self._slots]
+                return [self._slot_node(index) for index in range(len(self._slots))]
             kids = self._kids
             return [kids.get(i) or self._kid(i, part) for i, part in enumerate(self._list())]
         return [value for _, value in self.items()]
@@ -169,7 +137,17 @@ class Node:
                 pass
         elif self.kind == "null":
             return None
-        return json.loads(text.decode("utf-8", "surrogateescape"), parse_float=Decimal, parse_int=_int, strict=False)
+        elif self.kind == "number" and len(text) < 18 and text.isdigit():
+            return int(text)
+        return _VALUES.decode(text.decode("utf-8", "surrogateescape"))
+
+    def load(self) -> bool:
+        """Decode this level now, strictly. False for what has no level. Raises msgspec's errors, RecursionError."""
+        if self.kind == "object":
+            self._parts = _OBJECT.decode(self._source)
+        elif self.kind == "array":
+            self._parts = _ARRAY.decode(self._source)
+        return self._parts is not None
 
     def _names(self) -> list[str]:
         if self._slots is not None:
@@ -212,15 +190,16 @@ class Node:
         new = Node(self.doc, value, self, name)
         old: bytes | None = None
         self._keep()
-        if self._slots is None and not self.has(name):
-            if self._added is None:
-                self._added = {}
-            self._added[name] = new
-        elif self._slots is None and self._added is not None and name in self._added:
-            old = self._added[name].raw
-            self._added[name] = new
-        else:
+        if self._slots is not None:
             old = self._replace_slot(name, new)
+        elif name in self._members():
+            kid = self._kids.get(name)
+            old = kid.raw if kid is not None else bytes(self._members()[name])
+            self._kids[name], new._dirty = new, True
+        else:
+            self._added = self._added if self._added is not None else {}
+            old = self._added[name].raw if name in self._added else None
+            self._added[name] = new
         self._touch()
         self.doc.record(self.pointer, name, old, value, origin)
 
@@ -308,85 +287,75 @@ class Node:
                 return index
         return None
 
+    def _slot_node(self, index: int) -> Node:
+        """The value of a slot as a node."""
+        assert self._slots is not None
+        slot = self._slots[index]
+        if isinstance(slot.value, bytes):
+            slot.value = Node(self.doc, slot.value, self, slot.name if self.kind == "object" else index)
+        return slot.value
+
     def _replace_slot(self, name: str, new: Node) -> bytes | None:
         slots = self._slots = self._lay_out()
         index = self._slot(name)
         if index is not None:
-            old = slots[index].value.raw
+            old = slots[index].text()
             slots[index] = slots[index].with_value(new)
             return old
-        after = slots[-1].after if slots else b""
-        if slots:
-            slots[-1] = slots[-1].with_after(b"")
-        slots.append(Slot(name, b"", quote(name), b":", new, after))
+        layout.append(slots, name, new)
         return None
 
     def _number(self) -> None:
         """Set the keys of children to where they are now."""
         for index, slot in enumerate(self._slots or ()):
-            slot.value.key = slot.name if self.kind == "object" else index
-            slot.value.parent = self
+            if isinstance(slot.value, Node):
+                slot.value.key = slot.name if self.kind == "object" else index
+                slot.value.parent = self
 
     def _lay_out(self) -> list[Slot]:
         """A fresh list of all members or items with the bytes between them; equal to the source when rendered."""
         if self._slots is not None:
             return list(self._slots)
         raw = bytes(self._source)
-        slots = self._object_slots(raw) if self.kind == "object" else self._array_slots(raw)
+        if self.kind == "object":
+            slots = layout.object_slots(raw, self._members(), self._kids)
+        else:
+            slots = layout.array_slots(raw, self._list(), self._kids)
         for name, node in (self._added or {}).items():
-            after = slots[-1].after if slots else b""
-            if slots:
-                slots[-1] = slots[-1].with_after(b"")
-            slots.append(Slot(name, b"", quote(name), b":", node, after))
+            layout.append(slots, name, node)
         self._added = None
-        return slots
-
-    def _object_slots(self, raw: bytes) -> list[Slot]:
-        parts = self._members()
-        spans = json_scan.members_known(raw, [bytes(part) for part in parts.values()])
-        names = list(parts)
-        if spans is None:
-            spans = json_scan.members(raw)
-            names = [json_scan.key_text(raw[s.key_start : s.key_end]) for s in spans]
-        last = {name: index for index, name in enumerate(names)}
-        slots = []
-        for index, (name, s) in enumerate(zip(names, spans, strict=True)):
-            kid = self._kids.get(name) if last[name] == index else None
-            value = kid or Node(self.doc, raw[s.value_start : s.value_end], self, name)
-            colon = raw[s.key_end : s.value_start]
-            slots.append(
-                Slot(name, raw[s.start : s.key_start], raw[s.key_start : s.key_end], colon, value, raw[s.value_end : s.end])
-            )
-        return slots
-
-    def _array_slots(self, raw: bytes) -> list[Slot]:
-        slots = []
-        at = 1
-        for index, part in enumerate(self._list()):
-            text = bytes(part)
-            start = json_scan.skip(raw, at)
-            end = start + len(text)
-            stop = json_scan.skip(raw, end)
-            value = self._kids.get(index) or Node(self.doc, part, self, index)
-            slots.append(Slot("", raw[at:start], b"", b"", value, raw[end:stop]))
-            at = stop + 1
         return slots
 
     def _render(self) -> bytes:
         if self.kind not in ("object", "array"):
             return bytes(self._source)
-        if self._slots is None and not any(kid._dirty for kid in self._kids.values()):
-            return self._render_added()
         if self._slots is None:
+            spliced = self._splice([key for key, kid in self._kids.items() if kid._dirty])
+            if spliced is not None:
+                return self._render_added(spliced)
             self._slots = self._lay_out()
-        body = b",".join(s.before + s.key + s.colon + s.value.raw + s.after for s in self._slots)
+        body = b",".join([s.before + s.key + s.colon + s.text() + s.after for s in self._slots])
         return b"{" + body + b"}" if self.kind == "object" else b"[" + body + b"]"
 
-    def _render_added(self) -> bytes:
+    def _splice(self, changed: list[str | int]) -> bytes | None:
+        """The source with changed children put in; None where their places take a scan to find."""
         raw = bytes(self._source)
+        if not changed:
+            return raw
+        spans = layout.spans(raw, self._members() if self.kind == "object" else self._list())
+        if spans is None:
+            return None
+        out: list[bytes] = []
+        at = 0
+        for start, end, key in sorted((*spans[key], key) for key in changed):
+            out += (raw[at:start], self._kids[key].raw)
+            at = end
+        return b"".join((*out, raw[at:]))
+
+    def _render_added(self, raw: bytes) -> bytes:
         if not self._added:
             return raw
-        new = b",".join(quote(name) + b":" + node.raw for name, node in self._added.items())
+        new = b",".join([quote(name) + b":" + node.raw for name, node in self._added.items()])
         inside = raw[:-1].rstrip(b" \t\n\r")
         comma = b"," if len(inside) > 1 else b""
         return b"".join((inside, comma, new, raw[len(inside) :]))
@@ -394,3 +363,6 @@ class Node:
 
 def _int(text: str) -> int | Decimal:
     return int(text) if len(text) < _DIGITS else Decimal(text)
+
+
+_VALUES = json.JSONDecoder(parse_float=Decimal, parse_int=_int, strict=False)

@@ -5,7 +5,8 @@ Columns name a path inside the object, or a constant: `=text`, where `{param}` i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from addons.pipeline.node import Node
 from addons.pipeline.paths import fill_text
 from addons.pipeline.rule_models import ObserveRule
 from addons.pipeline.rule_yaml import Place
+from addons.pipeline.steps import BoundStep, StepContext
 
 MAX_ROWS = 5_000
 
@@ -83,14 +85,23 @@ def _field(text: str, place: Place) -> FieldPath | None:
 
 
 def observed_rows(
-    observes: tuple[CompiledObserve, ...], params: Mapping[str, str], body: bytes
+    observes: tuple[CompiledObserve, ...], params: Mapping[str, str], body: bytes, steps: Sequence[BoundStep] = ()
 ) -> dict[str, list[dict[str, Any]]]:
-    """Rows by table for one body; empty where the body is no JSON."""
+    """Rows by table for one body; empty where the body is no JSON.
+
+    Those of the rule's `steps` that need no rows of the store run first, so that what they set (the type of a
+    transaction) can be observed, too.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     try:
         doc = Document(body)
     except NotJson:
         return found
+    x = StepContext(account=None, params=params, query={})
+    for step in steps:
+        if not step.access.tables:
+            with contextlib.suppress(Exception), doc.transaction():
+                step.impl.apply(doc, x)
     for observe in observes:
         rows = observe.rows(doc, params)
         if rows:
