@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, Table, and_, delete, exists, func, or
 
 from ofapi_store.models.links import Link, LinkClaim, LinkTag, Tag
 from ofapi_store.queries.tags import fold
+from ofapi_store.queries.upsert import insert_missing
 from ofapi_store.types import now_utc
 
 LINKS: Table = Link.__table__  # type: ignore[assignment]
@@ -60,6 +61,7 @@ class ClaimRow:
 
 
 _COLUMNS = tuple(LINKS.c[name] for name in LinkRow.__slots__)
+_SEEN = or_(LINKS.c.payload.is_not(None), LINKS.c.created_at.is_not(None))  # not only tagged ahead of being seen
 _CLAIM_COLUMNS = tuple(CLAIMS.c[name] for name in ClaimRow.__slots__)
 
 
@@ -67,6 +69,23 @@ def get(conn: Connection, account_id: str, kind: Kind, link_id: int) -> LinkRow 
     query = select(*_COLUMNS).where(LINKS.c.account_id == account_id, LINKS.c.kind == kind, LINKS.c.link_id == link_id)
     row = conn.execute(query).first()
     return LinkRow(*row) if row is not None else None
+
+
+def ensure(conn: Connection, account_id: str, kind: Kind, link_id: int, *, now: datetime | None = None) -> int:
+    """Our id of a link; a row is made for one that was not seen yet, and lists leave it out until it is."""
+    at = now or now_utc()
+    row = {"account_id": account_id, "kind": kind, "link_id": link_id}
+    insert_missing(
+        conn,
+        LINKS,
+        [{**row, "first_seen_at": at, "observed_at": at, "updated_at": at}],
+        "account_id",
+        "kind",
+        "link_id",
+    )
+    where = and_(LINKS.c.account_id == account_id, LINKS.c.kind == kind, LINKS.c.link_id == link_id)
+    pk: int = conn.execute(select(LINKS.c.id).where(where)).scalar_one()
+    return pk
 
 
 def by_pks(conn: Connection, pks: Iterable[int]) -> dict[int, LinkRow]:
@@ -87,7 +106,7 @@ def page(
     include_deleted: bool = False,
 ) -> list[LinkRow]:
     """Newest first. `search`: part of name, code or URL, in any case. `tags`: links that have one of them."""
-    query = select(*_COLUMNS).where(LINKS.c.account_id == account_id, LINKS.c.kind == kind)
+    query = select(*_COLUMNS).where(LINKS.c.account_id == account_id, LINKS.c.kind == kind, _SEEN)
     if not include_smart:
         query = query.where(LINKS.c.is_smart.is_(False))
     if not include_deleted:
