@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 MAX_QUEUE_BYTES = 64_000_000
 MAX_BATCH = 200
 SAME_BODY_S = 60
-TRIES = 5
+RETRY_S = (0.05, 0.2, 1.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,13 @@ class Observer:
 
     async def _store(self, batch: list[Sight]) -> None:
         """Retry while the store is busy; a batch that never fits is tried body by body, so that one cannot spoil all."""
-        for attempt in range(TRIES):
+        for wait_s in (*RETRY_S, None):
             try:
                 await self._ingest(batch)
             except Exception as e:
                 log.warning("observed bodies not stored yet", error=f"{type(e).__name__}: {e}", bodies=len(batch))
-                await asyncio.sleep(0.05 * 4**attempt)
+                if wait_s is not None:
+                    await asyncio.sleep(wait_s)
             else:
                 self._metrics.observed.labels("stored").inc(len(batch))
                 return

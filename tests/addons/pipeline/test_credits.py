@@ -1,0 +1,146 @@
+"""Credits: reserved before upstream is asked, durable before the answer is out, given back where nothing was had."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from addons.config import Config
+from addons.pipeline.credits import Debit, Meter, Prices
+from addons.pipeline.errors import ApiError, InsufficientCredits
+from addons.pipeline.exchange import Response, UpstreamFailure
+from ofapi_store.engine import Store
+from ofapi_store.queries import credits as queries
+from ofapi_store.secrets import SecretBox
+from tests.addons.pipeline.harness import Bench, json_answer, make_bench
+
+
+def stored(bench: Bench) -> int:
+    with bench.store.read() as conn:
+        return queries.balance(conn, bench.team.id)
+
+
+def test_prices_come_from_the_rule_then_the_longest_name_then_the_default() -> None:
+    """Contract 3 is data in config."""
+    config = Config.build({"credits": {"default": 1, "operations": {"stored-*": 0, "stored-trial": 5, "search": 2}}})
+    prices = Prices(config.credits)
+    assert [prices.of(r, None) for r in ("stored-x", "stored-trial", "search", "other")] == [0, 5, 2, 1]
+    assert prices.of("stored-x", 9) == 9
+
+
+async def test_the_debit_is_stored_before_the_client_has_the_answer(both: Bench) -> None:
+    """Invariant 9: `finish` returns after the commit."""
+    both.upstream = lambda _: json_answer({})
+    got = await both.api("{a}/costly")
+    assert got.json["_meta"]["_credits"] == {"used": 7, "balance": 993, "note": "Always"}
+    assert stored(both) == 993
+
+
+@pytest.mark.parametrize(
+    ("status", "used"),
+    [(200, 1), (304, 1), (403, 1), (404, 1), (422, 1), (429, 0), (500, 0), (503, 0)],
+)
+async def test_upstreams_answers_cost_its_failures_do_not(bench: Bench, status: int, used: int) -> None:
+    """Contract 3: upstream's errors may be charged, a 304 is; its 5xx and 429 are not."""
+    bench.upstream = lambda _: json_answer({}, status)
+    got = await bench.raw("{a}/x/y")
+    await bench.gateway.parts.meter.close()
+    assert got.headers.get("X-OFAPI-Credits-Used") == str(used)
+    assert stored(bench) == 1000 - used
+
+
+async def test_refused_requests_cost_nothing(bench: Bench) -> None:
+    """422, 404, 403 and unreachable upstreams."""
+    bench.upstream = lambda _: UpstreamFailure("connect", "")
+    for path in ("{a}/fans/active?limit=x", "acct_no/x/y", "nothing", "{a}/x/y"):
+        await bench.raw(path)
+    await bench.gateway.parts.meter.close()
+    assert stored(bench) == 1000
+
+
+async def test_free_operations_say_so(bench: Bench) -> None:
+    """`whoami` costs 0 and shows the balance."""
+    got = await bench.raw("whoami")
+    assert (got.headers.get("X-OFAPI-Credits-Used"), got.headers.get("X-OFAPI-Credits-Balance")) == ("0", "1000")
+
+
+async def test_at_zero_is_a_402_and_nothing_goes_up(store: Store, secret_box: SecretBox, tmp_path: Path) -> None:
+    """Two hundred at once on ten credits: exactly ten are served."""
+    bench = make_bench(store, secret_box, tmp_path, balance=10)
+    gate = asyncio.Event()
+    bench.upstream = lambda _: json_answer({})
+    answers = await asyncio.gather(*(bench.raw("{a}/x/y", settle=False) for _ in range(200)))
+    gate.set()
+    assert sorted({a.status for a in answers}) == [200, 402]
+    assert len([a for a in answers if a.status == 200]) == len(bench.sent) == 10
+    refused = next(a for a in answers if a.status == 402)
+    assert refused.json["error"] == "insufficient_credits"
+    assert stored(bench) == 0
+    assert (await bench.raw("whoami")).status == 200
+    await bench.gateway.close()
+
+
+async def test_waiting_debits_share_a_commit() -> None:
+    """While one write is under way the next ones gather."""
+    batches: list[int] = []
+    balance = 1000
+
+    async def read(_: str) -> int:
+        return balance
+
+    async def write(debits: Sequence[Debit]) -> Mapping[str, int]:
+        nonlocal balance
+        batches.append(len(debits))
+        await asyncio.sleep(0.01)
+        balance -= sum(d.credits for d in debits)
+        return {"t": balance}
+
+    meter = Meter(read, write)
+    held = [await meter.reserve(Debit("t", "a", "r", 1))]
+    await asyncio.sleep(0)
+    held += [await meter.reserve(Debit("t", "a", "r", 1)) for _ in range(50)]
+    assert meter.last_balance("t") == 949
+    await asyncio.gather(*(meter.settle(r) for r in held))
+    assert batches == [1, 50]
+    assert meter.last_balance("t") == balance == 949
+
+
+async def test_a_store_that_takes_no_writes_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retried, then told; the balance in memory is right again afterwards."""
+    monkeypatch.setattr("addons.pipeline.credits._RETRY_S", (0.0, 0.0))
+    calls = 0
+
+    async def read(_: str) -> int:
+        return 5
+
+    async def write(_: Sequence[Debit]) -> Mapping[str, int]:
+        nonlocal calls
+        calls += 1
+        raise OSError("disk full")
+
+    meter = Meter(read, write)
+    reservation = await meter.reserve(Debit("t", "a", "r", 5))
+    with pytest.raises(InsufficientCredits):
+        await meter.reserve(Debit("t", "a", "r", 1))
+    with pytest.raises(ApiError) as caught:
+        await meter.settle(reservation)
+    assert (caught.value.status, calls) == (503, 3)
+    assert meter.last_balance("t") == 5
+
+
+async def test_usage_is_booked_by_account_and_operation(bench: Bench) -> None:
+    """What `/usage/credits` reads; a refund takes its request back."""
+    await bench.raw("{a}/costly")
+    bench.upstream = lambda _: Response(500, json_answer({}).headers, b"{}")
+    await bench.raw("{a}/costly")
+    await bench.gateway.parts.meter.close()
+    from datetime import UTC, datetime
+
+    with bench.store.read() as conn:
+        rows = queries.usage(
+            conn, bench.team.id, datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC), group_by="endpoint"
+        )
+    assert [(r.group, r.credits, r.requests) for r in rows] == [("costly", 7, 1)]
