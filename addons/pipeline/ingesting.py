@@ -53,7 +53,7 @@ def _extract(batch: Sequence[Sight]) -> list[Found]:
     return [
         Found(sight, table, rows)
         for sight in batch
-        for table, rows in observed_rows(sight.rule.observe, sight.params, sight.body).items()
+        for table, rows in observed_rows(sight.rule.observe, sight.params, sight.body, sight.rule.steps).items()
     ]
 
 
