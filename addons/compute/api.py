@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from addons.pipeline.exchange import AccountContext, ApiKey, Request, Team
+from addons.pipeline.exchange import AccountContext, ApiKey, Request, Team, UpstreamRequest
 
 if TYPE_CHECKING:
     from addons.pipeline.services import Services
@@ -67,4 +67,5 @@ class Answer:
     pagination: Mapping[str, Any] | None = None  # extra members of `_pagination`, e.g. notice
 
 
-Handler = Callable[[Call], Awaitable[Answer]]
+Handler = Callable[[Call], Awaitable[Answer | UpstreamRequest]]
+"""An UpstreamRequest is a hop to our own file server: media handlers stream."""

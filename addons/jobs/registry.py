@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from addons.config import Config
     from addons.pipeline.services import Services
 
-FAMILIES: tuple[str, ...] = ("addons.jobs.upkeep", "addons.jobs.sync")
+FAMILIES: tuple[str, ...] = ("addons.jobs.upkeep", "addons.jobs.sync", "addons.media.jobs")
 ENTRY_POINTS = "ofapi.jobs"
 
 

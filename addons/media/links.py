@@ -62,11 +62,13 @@ class LinkSigner:
             return None
         return Link(found[1], None if found[2] == "p" else int(found[2], 16), found[3])
 
-    def opens(self, link: Link, salt: str) -> bool:
-        """Whether the link is genuine for the copy with that salt, and has not ended."""
+    def genuine(self, link: Link, salt: str) -> bool:
+        """Whether we made the link, for the copy with that salt."""
         word = "p" if link.ends is None else f"{link.ends:x}"
-        genuine = any(hmac.compare_digest(_sign(k, link.file_id, word, salt), link.signature) for k in self._keys)
-        return genuine and (link.ends is None or self._clock() < link.ends)
+        return any(hmac.compare_digest(_sign(k, link.file_id, word, salt), link.signature) for k in self._keys)
+
+    def ended(self, link: Link) -> bool:
+        return link.ends is not None and self._clock() >= link.ends
 
 
 def file_id(key_text: str) -> str:

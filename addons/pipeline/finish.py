@@ -142,6 +142,8 @@ def finish_head(parts: Parts, x: Exchange, head: ResponseHead) -> ResponseHead:
     charge_for(parts, x, head.status)
     if x.upstream is not None and x.upstream.internal:
         headers = head.headers.copy()
+        if (used := headers.get("x-ofapi-credits-used") or "").isdigit():  # the file server books by size
+            x.notes.credits = int(used)
     else:
         headers = down_headers(head.headers, streamed=True)
         _add_location(x, head.headers, headers)

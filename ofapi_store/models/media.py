@@ -44,7 +44,7 @@ class MediaUpload(Base):
 
     `state`: pending | processing | completed | failed. `target`: media | vault. `spool`: name of the file in the spool
     folder, None once it is not needed; `source_url`: SecretBox token of `file_url` until it is fetched. `result` is
-    the upload object or vault media. `used_at`: when the result was put into a message; it works once.
+    the upload object or vault media. `reservation`: credits held until it is finished. `used_at`: when the result was put into a message; it works once.
     """
 
     __tablename__ = "media_uploads"
@@ -63,6 +63,7 @@ class MediaUpload(Base):
     source_url: Mapped[str | None] = mapped_column(Text)
     result: Mapped[dict[str, Any] | None] = mapped_column(Json)
     error: Mapped[str | None] = mapped_column(Text)
+    reservation: Mapped[str | None] = mapped_column(String(64))
     credits_used: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcTime)

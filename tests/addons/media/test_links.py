@@ -19,7 +19,7 @@ class Clock:
 
 def opens(signer: LinkSigner, path: str, salt: str = "s") -> bool:
     link = signer.parse(path)
-    return link is not None and signer.opens(link, salt)
+    return link is not None and signer.genuine(link, salt) and not signer.ended(link)
 
 
 def test_a_link_opens_until_it_ends() -> None:

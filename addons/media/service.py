@@ -1,0 +1,236 @@
+"""The media cache of one process: built and closed by the launcher, found by the gateway in `services.parts`.
+
+`media_swap` puts links into answers, `mounts["cdn"]` and `mounts["cdn_host"]` serve `https://cdn.fansapi.com/…` and
+`https://cdn*.onlyfans.com/…`, and the handlers of `addons.compute.media` use `media`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from addons.media import swap as swapping
+from addons.media.answers import no_such_file, not_a_media_url
+from addons.media.fetch import CdnClient
+from addons.media.files import FileStore
+from addons.media.filler import Filler
+from addons.media.identity import MediaIdentity, MediaKey
+from addons.media.index import Copy
+from addons.media.links import LinkSigner
+from addons.media.server import FileServer
+from addons.media.streaming import TICKET, Streamer, Ticket, ticket_end
+from addons.media.throttle import Throttle
+from addons.media.transfer import Limits, Transfers
+from addons.media.uploads import Uploads
+from addons.pipeline.directory import StoreDirectory
+from addons.pipeline.exchange import Headers, UpstreamRequest
+from addons.pipeline.rule_models import MediaRules
+
+if TYPE_CHECKING:
+    from addons.pipeline.credits import Meter
+    from addons.pipeline.exchange import Entry, Exchange, Request, Response
+    from addons.pipeline.plan import Plan
+    from addons.pipeline.services import Services
+
+log = structlog.get_logger(__name__)
+
+INLINE_KEYS = 20  # a lookup of more keys than that runs in a thread
+TOUCH_S = 5.0
+SWEEP_S = 3600.0
+PASSED_UP = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
+NO_MEDIA = MediaRules(hosts=["cdn.invalid"])
+
+
+class MediaService:
+    """See the module; to be made inside the event loop. `plan` gives the rules in force: a reload takes effect at once."""
+
+    def __init__(self, services: Services, plan: Callable[[], Plan]) -> None:
+        self.services = services
+        self.config = services.config
+        media = services.config.media
+        self._plan = plan
+        self._rules: MediaRules | None = None
+        self._scanner = swapping.Scanner(MediaIdentity([]))
+        self._identity = MediaIdentity([])
+        self.files = FileStore(media.dir, max_bytes=media.max_cache_bytes, min_free_bytes=media.min_free_bytes)
+        self.signer = LinkSigner(services.config.secret_keys(), media.link_ttl_s, time.time)
+        self._used: set[str] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.client = CdnClient(services.config, StoreDirectory(services.store, services.secrets).account)
+        limits = Limits(media.max_file_bytes, Throttle(media.bandwidth_bytes_per_s))
+        self.transfers = Transfers(self.files, self.client, limits)
+        self.filler = Filler(services, self.files, self.transfers)
+        self.streamer = Streamer(self.files, self.client, self.transfers, self.filler)
+        self.uploads = Uploads(self)
+        self.server = FileServer(self)
+
+    async def start(self) -> None:
+        """Open the file server and begin to fill. Raises OSError where `media.port` is taken."""
+        await self.server.start()
+        self._tasks = [asyncio.create_task(self._upkeep(), name="media upkeep")]
+        if self.config.media.enabled:
+            self._tasks.append(asyncio.create_task(self.filler.run(), name="media filler"))
+        self.services.parts["media"] = self
+        if self.config.media.enabled:
+            self.services.parts["media_swap"] = self.swap
+        mounts = self.services.parts.setdefault("mounts", {})
+        mounts.update(cdn=self.cdn, cdn_host=self.cdn_host)
+        self.services.parts.setdefault("health", {})["media"] = self.health
+
+    async def close(self) -> None:
+        """Stop filling, let answers end, give back leases."""
+        await self.server.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.transfers.close()
+        await self.client.close()
+        await asyncio.to_thread(self._note_used)
+        self.files.index.close()
+
+    @property
+    def meter(self) -> Meter | None:
+        meter: Meter | None = self.services.parts.get("meter")
+        return meter
+
+    @property
+    def identity(self) -> MediaIdentity:
+        """Which URLs are media, by the rules in force."""
+        self._refresh()
+        return self._identity
+
+    def key(self, url: str, field: str) -> MediaKey:
+        """The file of a client's URL. Raises ValidationFailed naming `field`."""
+        key = self.identity.key(url)
+        if key is None:
+            raise not_a_media_url(field, self._identity.hosts)
+        return key
+
+    async def swap(self, body: bytes, x: Exchange) -> bytes:
+        """The body with links to cached files; files without a copy are queued. The same object where nothing changed."""
+        self._refresh()
+        found = self._scanner.find(body)
+        if not found:
+            return body
+        keys = list({f.key.text for f in found})
+        if len(keys) <= INLINE_KEYS:
+            copies = self.files.index.get_many(keys)
+        else:
+            copies = await asyncio.to_thread(self.files.index.get_many, keys)
+        root = self.public_root(x.entry)
+        result = swapping.put(body, found, {key: root + self.path(copy) for key, copy in copies.items()})
+        self._used.update(copies)
+        x.notes.swapped += result.count
+        if result.missing:
+            self.filler.seen(result.missing, x.account.id if x.account else None)
+        return result.body
+
+    def path(self, copy: Copy, *, ends: int | None = None, public: bool = False) -> str:
+        return self.signer.path(copy.id, copy.salt, copy.name, ends=ends, public=public)
+
+    def public_root(self, entry: Entry | None, base_url: str | None = None) -> str:
+        """Root of links to cached files: config's, else the gateway's own as this client reaches it."""
+        if self.config.media.public_url:
+            return self.config.media.public_url.rstrip("/")
+        base = self.config.public_url or base_url or _own_root(entry, self.config.proxy.api_hosts)
+        return base.rstrip("/") + ("" if self.config.mounts.cdn == "/" else self.config.mounts.cdn)
+
+    def stream(
+        self, request: Request, ticket: Ticket, *, timeout_s: float | None = None, method: str | None = None
+    ) -> UpstreamRequest:
+        """The gateway's hop to the streaming endpoint."""
+        headers = _passed(request)
+        headers.set(TICKET, ticket.seal(self.services.secrets))
+        wait_s = timeout_s or self.config.upstream.read_timeout_s
+        return UpstreamRequest(
+            method or request.method, f"{self.server.base}/stream", headers, timeout_s=wait_s, internal=True
+        )
+
+    async def cdn(self, x: Exchange) -> Response | UpstreamRequest:
+        """`https://cdn.fansapi.com/…`, or the mount `/cdn`: the bearer of a link needs no key."""
+        assert x.path is not None
+        return self._hop(x.request, x.path.canonical)
+
+    async def cdn_host(self, x: Exchange) -> Response | UpstreamRequest:
+        """A regular proxy's client asks a CDN host: from the cache, else streamed through and saved."""
+        target = x.request.target
+        if target.startswith("http"):
+            target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
+        key = self.key(f"https://{x.entry.host}{target}", "url")
+        copy = self.files.index.get(key.text)
+        if copy is not None:
+            self.used(key.text)
+            return self._hop(x.request, self.path(copy))
+        if x.request.method not in ("GET", "HEAD"):
+            raise no_such_file()
+        account = x.account.id if x.account else None
+        return self.stream(x.request, Ticket(key.text, key.url, ticket_end(), field="url", account_id=account))
+
+    def used(self, key: str) -> None:
+        """Note that a copy was of use; written every few seconds."""
+        self._used.add(key)
+
+    async def health(self) -> str | None:
+        """Why fewer files are cached than could be; None when all is well."""
+        return "no room for more copies; filling is paused, serving goes on" if self.filler.paused else None
+
+    def _hop(self, request: Request, path: str) -> UpstreamRequest:
+        wait_s = self.config.upstream.read_timeout_s
+        return UpstreamRequest(request.method, self.server.base + path, _passed(request), timeout_s=wait_s, internal=True)
+
+    def _refresh(self) -> None:
+        rules = self._plan().media or NO_MEDIA
+        if rules is not self._rules:
+            self._identity = MediaIdentity(rules.hosts, rules.identity_params)
+            self._scanner = swapping.Scanner(self._identity)
+            self._rules = rules
+
+    async def _upkeep(self) -> None:
+        """Write down what was used, every few seconds; tidy up every hour."""
+        next_sweep = time.monotonic()
+        while True:
+            try:
+                await asyncio.to_thread(self._note_used)
+                if time.monotonic() >= next_sweep:
+                    next_sweep = time.monotonic() + SWEEP_S
+                    await asyncio.to_thread(self.files.sweep)
+                    await self.uploads.tidy()
+            except Exception as e:
+                log.warning("media upkeep failed", error=f"{type(e).__name__}: {e}")
+            await asyncio.sleep(TOUCH_S)
+
+    def _note_used(self) -> None:
+        used, self._used = self._used, set()
+        if used:
+            self.files.index.touch_many(list(used))
+
+
+@asynccontextmanager
+async def opened(services: Services) -> AsyncIterator[None]:
+    """The service, in `services.parts` while the block runs (`addons.assemble`)."""
+    media = MediaService(services, services.parts["plan"])
+    try:
+        await media.start()
+        yield
+    finally:
+        await media.close()
+
+
+def _own_root(entry: Entry | None, api_hosts: Sequence[str]) -> str:
+    """How the client of `entry` reaches this gateway's own routes."""
+    if entry is None:
+        return ""
+    if entry.kind in ("proxy_upstream", "proxy_cdn"):
+        return f"https://{api_hosts[0]}" if api_hosts else ""
+    host = f"[{entry.host}]" if ":" in entry.host else entry.host
+    usual = {"http": 80, "https": 443}.get(entry.scheme)
+    return f"{entry.scheme}://{host}" + ("" if entry.port == usual else f":{entry.port}")
+
+
+def _passed(request: Request) -> Headers:
+    return Headers([(n, v) for n in PASSED_UP if (v := request.headers.get(n)) is not None])

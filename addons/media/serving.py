@@ -1,0 +1,127 @@
+"""Sends cached files: conditions, ranges, sendfile (issue: serving)."""
+
+from __future__ import annotations
+
+import re
+from email.utils import formatdate, parsedate_to_datetime
+from typing import BinaryIO
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from addons.media.index import Copy
+
+SMALL = 1 << 16
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+class FileBody(web.FileResponse):
+    """Part of an open file as the body: by sendfile, so a file of any size takes no memory. Closes the file."""
+
+    def __init__(self, file: BinaryIO, status: int, headers: dict[str, str], start: int, count: int) -> None:
+        super().__init__(str(file.name), status=status, headers=headers)
+        self._opened = file
+        self._span = start, count
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        start, count = self._span
+        try:
+            self.content_length = count
+            if request.method == "HEAD" or not count:
+                return await web.StreamResponse.prepare(self, request)
+            return await self._sendfile(request, self._opened, start, count)
+        finally:
+            self._opened.close()
+
+
+def respond(request: web.BaseRequest, copy: Copy, file: BinaryIO, cache_control: str) -> web.StreamResponse:
+    """The answer for a whole file, a range of it, or 304. Takes over `file`."""
+    headers = file_headers(copy, cache_control)
+    if not_modified(request, copy):
+        file.close()
+        del headers["Content-Type"]
+        return web.Response(status=304, headers=headers)
+    span = wanted_range(request, copy)
+    if span is None:
+        return _body(request, file, 200, headers, start=0, count=copy.size)
+    start, end = span
+    if start >= end:
+        file.close()
+        return web.Response(status=416, headers={**headers, "Content-Range": f"bytes */{copy.size}"})
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{copy.size}"
+    return _body(request, file, 206, headers, start=start, count=end - start)
+
+
+def file_headers(copy: Copy, cache_control: str) -> dict[str, str]:
+    """Headers of a cached file. A file from elsewhere must not act as a page of ours: no sniffing, no scripts."""
+    return {
+        "Content-Type": copy.content_type,
+        "ETag": f'"{copy.sha256}"',
+        "Last-Modified": formatdate(_modified(copy), usegmt=True),
+        "Cache-Control": cache_control,
+        "Accept-Ranges": "bytes",
+        "Access-Control-Allow-Origin": "*",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+
+
+def not_modified(request: web.BaseRequest, copy: Copy) -> bool:
+    """If-None-Match first, If-Modified-Since only without it (RFC 9110, 13.2.2)."""
+    tags = request.headers.get("If-None-Match")
+    if tags is not None:
+        return tags.strip() == "*" or any(t.strip().removeprefix("W/") == f'"{copy.sha256}"' for t in tags.split(","))
+    since = _time(request.headers.get("If-Modified-Since"))
+    return since is not None and _modified(copy) <= since
+
+
+def wanted_range(request: web.BaseRequest, copy: Copy) -> tuple[int, int] | None:
+    """(start, end) of the range to send, end exclusive; start ≥ end: not satisfiable (416). None: the whole file.
+
+    Several ranges at once are answered with the whole file, as RFC 9110 allows.
+    """
+    text = request.headers.get("Range")
+    if text is None or request.method not in ("GET", "HEAD") or not _if_range(request, copy):
+        return None
+    found = _RANGE.fullmatch(text.strip().lower().replace(" ", ""))
+    if found is None or found.group() == "bytes=-":
+        return None
+    first, last = found.groups()
+    if len(first) > 18 or len(last) > 18:
+        return (copy.size, copy.size)
+    if not first:
+        return (max(0, copy.size - int(last)), copy.size) if int(last) else (copy.size, copy.size)
+    if last and int(last) < int(first):
+        return None  # malformed: as if it were not there
+    return int(first), min(copy.size, int(last) + 1 if last else copy.size)
+
+
+def _if_range(request: web.BaseRequest, copy: Copy) -> bool:
+    value = request.headers.get("If-Range")
+    if value is None:
+        return True
+    if '"' in value:
+        return value.strip() == f'"{copy.sha256}"'
+    return _time(value) == float(_modified(copy))
+
+
+def _body(
+    request: web.BaseRequest, file: BinaryIO, status: int, headers: dict[str, str], *, start: int, count: int
+) -> web.StreamResponse:
+    if count > SMALL or request.method == "HEAD":
+        return FileBody(file, status, headers, start, count)
+    with file:
+        file.seek(start)
+        return web.Response(status=status, headers=headers, body=file.read(count))
+
+
+def _modified(copy: Copy) -> int:
+    return int(copy.last_modified or copy.saved_at)
+
+
+def _time(text: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except ValueError:
+        return None
+

@@ -1,0 +1,410 @@
+"""One fetch of one file, watched by any number of readers (issue: filling, download).
+
+A transfer writes what arrives to a part file. Readers follow that file, so that the first byte reaches them at once,
+late ones start from the beginning, and a reader that leaves stops nothing. The writer holds a lock on the part file:
+single-flight among processes, and a crash frees it. Only a part that is whole becomes a copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import aiohttp
+
+from addons.media.fetch import BadStatus, CdnClient, FetchFailed, MediaHead, Source, failure
+from addons.media.files import DiskFull, FileStore, is_full
+from addons.media.index import Copy
+from addons.media.links import file_id
+from addons.media.throttle import Throttle
+
+READ = 1 << 18
+POLL_S = 0.01
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_MD5_ETAG = re.compile(r'"([0-9a-f]{32})"')
+
+
+class TooLarge(Exception):
+    """The file exceeds `media.max_file_bytes`."""
+
+
+class Broken(Exception):
+    """The transfer ended before the file was whole; nothing was saved."""
+
+
+class Busy(Exception):
+    """Another process fetches this file."""
+
+
+class NotCacheable(Exception):
+    """The answer is none that may be kept: it is encoded, or resumed bytes do not fit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartHead:
+    """What upstream said about a file. `length` None: it did not say. `last_modified`: Unix seconds."""
+
+    length: int | None
+    content_type: str
+    etag: str | None
+    last_modified: float | None
+    boot: str = ""
+
+    @classmethod
+    def of(cls, response: MediaHead, length: int | None) -> PartHead:
+        kind = response.headers.get("Content-Type") or "application/octet-stream"
+        modified = _http_time(response.headers.get("Last-Modified"))
+        return cls(length, kind, response.headers.get("ETag"), modified, _boot_id())
+
+    @classmethod
+    def load(cls, path: Path) -> PartHead | None:
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def save(self, path: Path) -> None:
+        tmp = path.with_suffix(f".{os.getpid()}.tmp")
+        tmp.write_text(json.dumps(asdict(self)))
+        tmp.replace(path)
+
+    def validator(self) -> str | None:
+        """What a resumed download needs: a strong ETag, and that the machine ran since (a part is not synced)."""
+        strong = self.etag is not None and not self.etag.startswith("W/")
+        return self.etag if strong and self.boot == _boot_id() else None
+
+
+@dataclass(slots=True)
+class Limits:
+    """Config's `media.max_file_bytes`, and the bandwidth that all fills of this process share."""
+
+    max_file_bytes: int
+    throttle: Throttle
+    etag_is_md5: bool = False
+
+
+class Transfer:
+    """A fetch in progress in this process.
+
+    `wanted` is set while a client waits for the bytes: then the fills' bandwidth limit does not slow it.
+    """
+
+    def __init__(self, key: str, source: Source, files: FileStore, client: CdnClient, limits: Limits) -> None:
+        self.key = key
+        self.id = file_id(key)
+        self.written = 0
+        self.wanted = False
+        self.head: PartHead | None = None
+        self.copy: Copy | None = None
+        self.error: Exception | None = None
+        self.done = False
+        self._source = source
+        self._files = files
+        self._client = client
+        self._limits = limits
+        self._file: BinaryIO | None = None
+        self._hash = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._waiters: list[asyncio.Future[None]] = []
+
+    async def run(self) -> None:
+        """Fetch to the end. Never raises but for cancellation: `copy` or `error` say how it ended."""
+        try:
+            self._file = await asyncio.to_thread(lock_part, self._files.part(self.id))
+            found = self._files.index.get(self.key)
+            if found is not None:  # another process finished while we came
+                self._files.part(self.id).unlink(missing_ok=True)
+                self.copy = found
+                return
+            await self._resume_or_start()
+            self.copy = await asyncio.to_thread(self._keep)
+        except (aiohttp.ClientError, TimeoutError) as e:
+            self.error = failure(e)
+        except OSError as e:
+            self.error = DiskFull(e.errno, str(e.strerror)) if is_full(e) else FetchFailed("closed", str(e.strerror))
+        except Exception as e:
+            self.error = e
+        finally:
+            if self.error is None and self.copy is None:
+                self.error = Broken("the transfer was stopped")
+            self.done = True
+            self._progress()
+            self._close()
+
+    async def started(self) -> None:
+        """Returns once the head is known. Raises what ended the transfer before that."""
+        while self.head is None and not self.done:
+            await self.changed()
+        if self.head is None and self.error is not None:
+            raise self.error
+
+    async def changed(self) -> None:
+        """Wait for more bytes, or the end."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def reader(self) -> int:
+        """A file descriptor of the part, the caller's to close; it stays readable when the part becomes a copy."""
+        assert self._file is not None
+        return os.dup(self._file.fileno())
+
+    async def _resume_or_start(self) -> None:
+        before = PartHead.load(self._files.head(self.id))
+        have = os.fstat(self._fd).st_size
+        validator = before.validator() if before else None
+        partial = before is not None and validator and before.length is not None and 0 < have < before.length
+        if not (partial and await self._fetch(have, validator, before)):
+            await self._fetch(0, None, None)
+
+    async def _fetch(self, have: int, validator: str | None, before: PartHead | None) -> bool:
+        """One request. False: upstream does not resume, start again."""
+        headers = {"Range": f"bytes={have}-", "If-Range": validator} if have and validator else {}
+        async with self._client.request(self._source, headers=headers) as response:
+            if have and response.status == 416:
+                return False
+            if response.status == 206 and before is not None:
+                if not _continues(response, have, before):
+                    return False
+                await asyncio.to_thread(self._hash_before, have)
+            elif response.status == 200:
+                os.ftruncate(self._fd, 0)
+                self._hash, self._md5, self.written = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+            else:
+                raise BadStatus(response.status, _retry_after(response.headers.get("Retry-After")))
+            await self._receive(response, before if response.status == 206 else None)
+        return True
+
+    async def _receive(self, response: MediaHead, before: PartHead | None) -> None:
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise NotCacheable("the CDN sent an encoded body")
+        head = before or PartHead.of(response, response.content_length)
+        if head.length is not None and head.length > self._limits.max_file_bytes:
+            raise TooLarge(f"{head.length} bytes exceed media.max_file_bytes")
+        await asyncio.to_thread(self._files.make_room, (head.length or 0) - self.written)
+        head.save(self._files.head(self.id))
+        self.head = head
+        self._progress()
+        while chunk := await response.content.readany():
+            self._write(chunk)
+            if not self.wanted:
+                await self._limits.throttle.spend(len(chunk))
+        if head.length is not None and self.written != head.length:
+            raise Broken(f"{self.written} of {head.length} bytes arrived")
+
+    def _write(self, chunk: bytes) -> None:
+        if self.written + len(chunk) > self._limits.max_file_bytes:
+            raise TooLarge("the file exceeds media.max_file_bytes")
+        os.pwrite(self._fd, chunk, self.written)
+        self._hash.update(chunk)
+        self._md5.update(chunk)
+        self.written += len(chunk)
+        self._progress()
+
+    def _hash_before(self, have: int) -> None:
+        at = 0
+        while at < have:
+            chunk = os.pread(self._fd, min(READ, have - at), at)
+            self._hash.update(chunk)
+            self._md5.update(chunk)
+            at += len(chunk)
+        self.written = have
+
+    def _keep(self) -> Copy:
+        """Check, sync, and move into place."""
+        assert self.head is not None
+        claimed = _MD5_ETAG.fullmatch(self.head.etag or "")
+        if self._limits.etag_is_md5 and claimed and claimed[1] != self._md5.hexdigest():
+            self._files.part(self.id).unlink(missing_ok=True)
+            raise Broken("the bytes do not have the checksum that the ETag states")
+        os.fsync(self._fd)
+        name = self.key.partition(" ")[2].partition("?")[0].rsplit("/", 1)[-1]
+        copy = Copy(
+            self.id, self._hash.hexdigest(), self.written, self.head.content_type, secrets.token_hex(8), time.time(),
+            name, self.head.etag, self.head.last_modified,
+        )  # fmt: skip
+        self._files.adopt(self.key, copy, self._files.part(self.id))
+        self._files.head(self.id).unlink(missing_ok=True)
+        return copy
+
+    @property
+    def _fd(self) -> int:
+        assert self._file is not None
+        return self._file.fileno()
+
+    def _progress(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _close(self) -> None:
+        """Drop the lock. A part that cannot be resumed is of no use."""
+        if self._file is None:
+            return
+        if self.copy is None and not (self.head and self.head.validator() and self.head.length):
+            self._files.part(self.id).unlink(missing_ok=True)
+            self._files.head(self.id).unlink(missing_ok=True)
+        self._file.close()
+        self._file = None
+
+
+class Transfers:
+    """All fetches of this process: one per file however many ask."""
+
+    def __init__(self, files: FileStore, client: CdnClient, limits: Limits) -> None:
+        self._files = files
+        self._client = client
+        self._limits = limits
+        self._running: dict[str, tuple[Transfer, asyncio.Task[None]]] = {}
+
+    def running(self, key: str) -> Transfer | None:
+        found = self._running.get(key)
+        return found[0] if found else None
+
+    def start(self, key: str, source: Source) -> Transfer:
+        """The transfer of that file: the one in progress, or a new one."""
+        found = self._running.get(key)
+        if found is not None:
+            return found[0]
+        transfer = Transfer(key, source, self._files, self._client, self._limits)
+        task = asyncio.create_task(transfer.run(), name=f"media {transfer.id}")
+        self._running[key] = transfer, task
+        task.add_done_callback(lambda _: self._running.pop(key, None))
+        return transfer
+
+    async def finished(self, transfer: Transfer) -> Copy:
+        """Wait for the end of a transfer. Raises what ended it."""
+        while not transfer.done:
+            await transfer.changed()
+        if transfer.copy is None:
+            assert transfer.error is not None
+            raise transfer.error
+        return transfer.copy
+
+    async def close(self) -> None:
+        """Stop all; parts stay for resuming."""
+        tasks = [task for _, task in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def follow(transfer: Transfer, fd: int) -> AsyncIterator[bytes]:
+    """The bytes of a transfer as they arrive; `fd` is its `reader()`, closed at the end. Raises Broken."""
+    at = 0
+    try:
+        while True:
+            while at < transfer.written:
+                chunk = os.pread(fd, min(READ, transfer.written - at), at)
+                at += len(chunk)
+                yield chunk
+            if transfer.done:
+                break
+            await transfer.changed()
+        if transfer.copy is None:
+            raise Broken(str(transfer.error)) from transfer.error
+    finally:
+        os.close(fd)
+
+
+async def follow_foreign(files: FileStore, key: str, head: PartHead, fd: int) -> AsyncIterator[bytes]:
+    """As `follow`, for a file that another process fetches; `fd` is its part, closed at the end."""
+    at = 0
+    try:
+        while head.length is None or at < head.length:
+            chunk = os.pread(fd, READ, at)
+            if chunk:
+                at += len(chunk)
+                yield chunk
+            elif is_writer_gone(fd):
+                copy = files.index.get(key)
+                if copy is not None and copy.size == at:
+                    return
+                if os.fstat(fd).st_size <= at:
+                    raise Broken("the process that fetched the file stopped")
+            else:
+                await asyncio.sleep(POLL_S)
+    finally:
+        os.close(fd)
+
+
+async def join_foreign(files: FileStore, key: str, wait_s: float) -> tuple[PartHead, int] | None:
+    """Head and part of a file that another process fetches, once it knows the head; None when it does not any more."""
+    ends = time.monotonic() + wait_s
+    while time.monotonic() < ends:
+        try:
+            fd = os.open(files.part(file_id(key)), os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        head = PartHead.load(files.head(file_id(key)))
+        if is_writer_gone(fd):
+            os.close(fd)
+            return None
+        if head is not None and os.fstat(fd).st_size:
+            return head, fd
+        os.close(fd)
+        await asyncio.sleep(POLL_S)
+    return None
+
+
+def is_writer_gone(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return True
+
+
+def lock_part(path: Path) -> BinaryIO:
+    """The part file, open and locked. Raises Busy."""
+    while True:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                return file
+        except BlockingIOError:
+            file.close()
+            raise Busy from None
+        except FileNotFoundError:
+            pass
+        file.close()
+
+
+def _continues(response: MediaHead, have: int, before: PartHead) -> bool:
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    same = response.headers.get("ETag") in (None, before.etag)
+    return found is not None and int(found[1]) == have and int(found[3]) == before.length and same
+
+
+def _http_time(text: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except ValueError:
+        return None
+
+
+def _retry_after(text: str | None) -> float | None:
+    return float(text) if text and text.isdigit() else None
+
+
+@lru_cache(maxsize=1)
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return secrets.token_hex(8)

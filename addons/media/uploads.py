@@ -1,0 +1,278 @@
+"""Uploads from clients: into the spool, then to upstream, at once or as a job (contract 10.1–10.3).
+
+The bytes and the row are durable before an asynchronous upload is answered. A synchronous one has a job too, due
+later: it finishes what a crash interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import orjson
+import structlog
+from aiohttp import BodyPartReader, web
+
+from addons.media import answers
+from addons.media.charge import price
+from addons.media.fetch import FetchFailed
+from addons.media.streaming import TICKET
+from addons.media.upload_fetch import check_url, fetch_url
+from addons.media.upload_steps import StepFailed, spool_stream
+from addons.media.upload_work import process
+from addons.pipeline.dialects import Counters
+from addons.pipeline.errors import ApiError, InsufficientCredits, PayloadTooLarge, ValidationFailed
+from ofapi_store.errors import InsufficientCredits as NoCredits
+from ofapi_store.queries import credits, uploads
+from ofapi_store.queries.uploads import UploadRow
+
+if TYPE_CHECKING:
+    from addons.media.service import MediaService
+
+log = structlog.get_logger(__name__)
+
+KINDS = ("default", "avatar", "header")
+RESCUE_AFTER = timedelta(minutes=30)
+FIELD_BYTES = 8192
+NOTE = "Use this object, or its prefixed_id, once: in mediaFiles of a message, post or story."
+
+
+@dataclass(frozen=True, slots=True)
+class UploadTicket:
+    """What the gateway decided about one upload. `base`: root of the polling URL; `enveloped`: the dialect's wrap."""
+
+    team_id: str
+    account_id: str
+    target: str
+    base: str
+    enveloped: bool
+    ends: float
+
+
+@dataclass(slots=True)
+class Form:
+    """The fields of an upload. One of `spool` and `file_url` is set."""
+
+    kind: str = "default"
+    in_background: bool = False
+    file_url: str | None = None
+    file_name: str = ""
+    content_type: str = "application/octet-stream"
+    spool: str | None = None
+    size: int | None = None
+    md5: str | None = None
+
+
+class Uploads:
+    """The upload endpoint of the file server."""
+
+    def __init__(self, media: MediaService) -> None:
+        self._media = media
+        self._services = media.services
+        self._store = media.services.store
+        self._limit = media.config.limits.upload_body_bytes
+
+    def seal(self, ticket: UploadTicket) -> str:
+        return self._services.secrets.encrypt_json(asdict(ticket))
+
+    async def receive(self, request: web.Request) -> web.StreamResponse:
+        """`POST /upload` with the gateway's ticket and the client's multipart body, read as a stream."""
+        try:
+            ticket = UploadTicket(**self._services.secrets.decrypt_json(request.headers.get(TICKET, "")))
+        except Exception:
+            raise answers.no_such_file() from None
+        if ticket.ends < time.time():
+            raise answers.no_such_file()
+        form = await self._read_form(request)
+        return _response(*await self.take(form, ticket))
+
+    async def take(self, form: Form, ticket: UploadTicket) -> tuple[int, Mapping[str, Any], dict[str, str]]:
+        """(status, body, headers) for a form that was read. Raises ApiError."""
+        try:
+            row = await self._create(form, ticket)
+        except BaseException:
+            if form.spool:
+                self._media.files.spool(form.spool).unlink(missing_ok=True)
+            raise
+        if form.in_background:
+            return 202, self._pending(row, ticket), {}
+        done = await self._finish_now(row)
+        if done.state == "failed":
+            raise ApiError(502, "upload_failed", done.error or "The upload failed. Try again.")
+        headers = {"X-OFAPI-Credits-Used": str(done.credits_used)}
+        shown = view(done)["media"]
+        if ticket.target != "vault" or not ticket.enveloped:
+            return 200, shown, headers
+        left = await self._store.aread(credits.balance, row.team_id)
+        return 200, {"data": shown, "_meta": Counters(done.credits_used, left, None).meta()}, headers
+
+    async def tidy(self) -> None:
+        """Remove spool files that no upload needs, an hour after they were written."""
+        needed = await self._store.aread_slow(uploads.spools)
+        for path in (self._media.files.root / "spool").iterdir():
+            if path.name not in needed and time.time() - path.stat().st_mtime > 3600:
+                path.unlink(missing_ok=True)
+
+    async def _create(self, form: Form, ticket: UploadTicket) -> UploadRow:
+        if (form.spool is None) == (form.file_url is None):
+            text = "Send exactly one of file and file_url."
+            raise ValidationFailed({"file": [text], "file_url": [text]})
+        if form.file_url is not None:
+            if not form.in_background:
+                await self._fetch(form, form.file_url)
+            else:
+                check_url(form.file_url, self._media.config)
+        now = self._services.clock()
+        box = self._services.secrets
+        values = {
+            "id": f"ofapi_media_{secrets.token_hex(16)}",
+            "team_id": ticket.team_id,
+            "account_id": ticket.account_id,
+            "target": ticket.target,
+            "kind": form.kind,
+            "file_name": form.file_name[-255:] or "file",
+            "content_type": form.content_type[:127],
+            "size": form.size,
+            "md5": form.md5,
+            "spool": form.spool,
+            "source_url": box.encrypt(form.file_url) if form.file_url and form.spool is None else None,
+        }
+        cost = None if form.size is None else price(form.size, self._media.config.media.credits_per_megabyte)
+        at = now if form.in_background else now + RESCUE_AFTER
+        try:
+            return await self._store.awrite(
+                uploads.create, values, price=cost, endpoint=f"media-{ticket.target}-upload", at=at, now=now
+            )
+        except NoCredits as e:
+            left = await self._store.aread(credits.balance, ticket.team_id)
+            raise InsufficientCredits(cost or 0, left) from e
+
+    async def _fetch(self, form: Form, url: str) -> None:
+        name = _spool_name()
+        path = self._media.files.spool(name)
+        try:
+            got = await fetch_url(url, path, self._media.config, self._limit)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        form.spool, form.size, form.md5, form.content_type = name, got.size, got.md5, got.content_type
+        form.file_name = form.file_name or file_name_of(url)
+
+    async def _finish_now(self, row: UploadRow) -> UploadRow:
+        """Run the steps; a failure is final."""
+        from addons.jobs.upstream_client import UpstreamProblem
+
+        try:
+            await process(self._services, self._media.files.root, self._media.client, row.id)
+        except (StepFailed, FetchFailed, UpstreamProblem, ApiError) as e:
+            text = e.message if isinstance(e, ApiError) else f"The upload failed: {e}."
+            await self._store.awrite(uploads.fail, row.id, text, self._services.clock())
+            if row.spool:
+                self._media.files.spool(row.spool).unlink(missing_ok=True)
+        done = await self._store.aread(uploads.by_id, row.id)
+        assert done is not None
+        return done
+
+    def _pending(self, row: UploadRow, ticket: UploadTicket) -> dict[str, Any]:
+        url = f"{ticket.base}/{row.account_id}/media/uploads/{row.id}/status"
+        return {"status": "pending", "prefixed_id": row.id, "polling_url": url}
+
+    async def _read_form(self, request: web.Request) -> Form:
+        form = Form()
+        try:
+            reader = await request.multipart()
+        except (ValueError, AssertionError):
+            raise ApiError(400, "bad_request", "The body is no multipart/form-data with a boundary.") from None
+        try:
+            async for part in reader:
+                if not isinstance(part, BodyPartReader):
+                    raise ApiError(400, "bad_request", "Nested multipart bodies are not understood.")
+                await self._read_part(part, form)
+        except ValueError as e:
+            self._drop(form)
+            raise ApiError(400, "bad_request", f"The multipart body is broken: {e}.") from e
+        except BaseException:
+            self._drop(form)
+            raise
+        return form
+
+    async def _read_part(self, part: BodyPartReader, form: Form) -> None:
+        if part.name == "file":
+            if form.spool is not None:
+                raise ValidationFailed.of("file", "Send one file at a time.")
+            form.file_name = (part.filename or "file").replace("\\", "/").rsplit("/", 1)[-1]
+            form.content_type = part.headers.get("Content-Type", form.content_type)
+            form.spool = _spool_name()
+            path = self._media.files.spool(form.spool)
+            try:
+                form.size, form.md5 = await spool_stream(_chunks(part), path, self._limit)
+            except OverflowError:
+                raise PayloadTooLarge(self._limit) from None
+            await asyncio.to_thread(_sync, path)
+            if not form.size:
+                raise ValidationFailed.of("file", "The file is empty.")
+            return
+        value = (await part.read_chunk(FIELD_BYTES)).decode("utf-8", "replace")
+        set_field(form, part.name or "", value)
+
+    def _drop(self, form: Form) -> None:
+        if form.spool:
+            self._media.files.spool(form.spool).unlink(missing_ok=True)
+
+
+def set_field(form: Form, name: str, value: Any) -> None:
+    """A field other than the file, from multipart or JSON. Raises ValidationFailed; unknown fields are ignored."""
+    if name == "file_url" and value:
+        form.file_url = str(value)
+    elif name == "async":
+        if str(value).lower() not in ("true", "false", "1", "0", ""):
+            raise ValidationFailed.of("async", "The async field must be true or false.")
+        form.in_background = str(value).lower() in ("true", "1")
+    elif name == "type":
+        if value not in KINDS:
+            raise ValidationFailed.of("type", f"The type field must be one of {', '.join(KINDS)}.")
+        form.kind = str(value)
+
+
+def view(row: UploadRow) -> dict[str, Any]:
+    """What the status endpoint shows (contract 10.2)."""
+    out: dict[str, Any] = {"prefixed_id": row.id, "status": row.state}
+    if row.state == "completed":
+        own = {"prefixed_id": row.id, "file_name": row.file_name} if row.target != "vault" else {}
+        note = {"note": NOTE} if row.target != "vault" else {}
+        out["media"] = {**own, **(row.result or {}), **note}
+        out["credits_used"] = row.credits_used
+    elif row.state == "failed":
+        out["error"] = row.error
+    return out
+
+
+def file_name_of(url: str) -> str:
+    """The last segment of a URL's path, as a file name."""
+    return unquote(urlsplit(url).path.rsplit("/", 1)[-1]).replace("/", "_").replace("\\", "_") or "file"
+
+
+async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while chunk := await part.read_chunk(1 << 17):
+        yield chunk
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _spool_name() -> str:
+    return secrets.token_hex(16)
+
+
+def _response(status: int, body: Mapping[str, Any], headers: dict[str, str]) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(body), headers=headers, content_type="application/json")
