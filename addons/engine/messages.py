@@ -147,8 +147,9 @@ def to_http(response: Response, state: FlowState, raw: bytes | None = None, codi
     if bodiless(response.status):
         body = b""
     else:
-        stated = response.headers.get("content-length") if state.client_head and not body else None
-        kept.append((b"Content-Length", (stated or str(len(body))).encode()))
+        stated = response.headers.get("content-length") if state.client_head and not body else str(len(body))
+        if stated is not None:
+            kept.append((b"Content-Length", stated.encode()))
     if state.client_http10:
         kept.append((b"Connection", b"close"))
     return _response(response.status, kept, b"" if state.client_head else body)
