@@ -6,24 +6,34 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 
 from ofapi_store.errors import BadValue, InsufficientCredits
 from ofapi_store.ids import new_id
 from ofapi_store.models.credits import CreditEntry, CreditReservation
 from ofapi_store.queries.teams import TEAMS
-from ofapi_store.queries.upsert import insert_for
-from ofapi_store.types import now_utc, to_micros
+from ofapi_store.queries.upsert import insert_into
+from ofapi_store.types import EPOCH, now_utc, period
 
 ENTRIES: Table = CreditEntry.__table__  # type: ignore[assignment]
 RESERVATIONS: Table = CreditReservation.__table__  # type: ignore[assignment]
 
 RESERVATION_TTL = timedelta(hours=1)
-DAY_US = 86_400_000_000
+DAY = timedelta(days=1)
 _BUCKET = ("team_id", "bucket", "kind", "account_id", "endpoint", "credit_type", "ref")
 GroupBy = Literal["day", "account", "endpoint"]
+
+# Each metered request runs these: built once, they cost a tenth of what building them costs.
+_GIVE = (
+    update(TEAMS)
+    .where(TEAMS.c.id == bindparam("team"))
+    .values(credit_balance=TEAMS.c.credit_balance + bindparam("credits"))
+    .returning(TEAMS.c.credit_balance)
+)
+_BALANCE = select(TEAMS.c.credit_balance).where(TEAMS.c.id == bindparam("team"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ class Usage:
 
 def balance(conn: Connection, team_id: str) -> int:
     """0 for an unknown team. Reserved credits are already off."""
-    return int(conn.execute(select(TEAMS.c.credit_balance).where(TEAMS.c.id == team_id)).scalar() or 0)
+    return int(conn.execute(_BALANCE, {"team": team_id}).scalar() or 0)
 
 
 def take(conn: Connection, team_id: str, credits: int) -> int:
@@ -76,12 +86,7 @@ def take(conn: Connection, team_id: str, credits: int) -> int:
 
 def give(conn: Connection, team_id: str, credits: int) -> int:
     """Adds to the balance (credits may be negative) and returns it. Raises BadValue for an unknown team."""
-    now_there = conn.execute(
-        update(TEAMS)
-        .where(TEAMS.c.id == team_id)
-        .values(credit_balance=TEAMS.c.credit_balance + credits)
-        .returning(TEAMS.c.credit_balance)
-    ).scalar()
+    now_there = conn.execute(_GIVE, {"team": team_id, "credits": credits}).scalar()
     if now_there is None:
         raise BadValue("no such team", team_id)
     return int(now_there)
@@ -206,8 +211,11 @@ def usage(
     account_id: str | None = None,
 ) -> list[Usage]:
     """Debits in `start <= t < end` by UTC day, account or endpoint, and by credit type."""
-    day = ENTRIES.c.bucket.op("/", return_type=ENTRIES.c.requests.type)(DAY_US)
-    group: Any = {"day": day, "account": ENTRIES.c.account_id, "endpoint": ENTRIES.c.endpoint}[group_by]
+    group: Any = {
+        "day": period(ENTRIES.c.bucket, DAY),
+        "account": ENTRIES.c.account_id,
+        "endpoint": ENTRIES.c.endpoint,
+    }[group_by]
     query = (
         select(group, ENTRIES.c.credit_type, func.sum(ENTRIES.c.credits), func.sum(ENTRIES.c.requests))
         .where(
@@ -226,29 +234,32 @@ def usage(
 
 def _group(value: Any, group_by: GroupBy) -> str | None:
     if group_by == "day":
-        return (datetime(1970, 1, 1) + timedelta(days=int(value))).date().isoformat()
+        return (EPOCH + int(value) * DAY).date().isoformat()
     return str(value) or None
 
 
 def _bucket(debit: Debit) -> tuple[Any, ...]:
     minute = (debit.at or now_utc()).replace(second=0, microsecond=0)
-    to_micros(minute)
     return (debit.team_id, minute, "debit", debit.account_id or "", debit.endpoint, debit.credit_type, "")
 
 
 def _add_entries(conn: Connection, buckets: dict[tuple[Any, ...], list[int]]) -> None:
     if not buckets:
         return
-    statement = insert_for(conn, ENTRIES)
-    statement = statement.on_conflict_do_update(
+    rows = [
+        {**dict(zip(_BUCKET, key, strict=True)), "credits": credits, "requests": requests}
+        for key, (credits, requests) in sorted(buckets.items())
+    ]
+    conn.execute(_add_to_bucket(conn.dialect.name), rows)
+
+
+@cache
+def _add_to_bucket(dialect: str) -> Any:
+    statement = insert_into(dialect, ENTRIES)
+    return statement.on_conflict_do_update(
         index_elements=list(_BUCKET),
         set_={
             "credits": ENTRIES.c.credits + statement.excluded.credits,
             "requests": ENTRIES.c.requests + statement.excluded.requests,
         },
     )
-    rows = [
-        {**dict(zip(_BUCKET, key, strict=True)), "credits": credits, "requests": requests}
-        for key, (credits, requests) in sorted(buckets.items())
-    ]
-    conn.execute(statement, rows)

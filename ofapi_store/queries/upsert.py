@@ -13,7 +13,12 @@ Insert = postgresql.Insert | sqlite.Insert
 
 def insert_for(conn: Connection, table: Table) -> Any:
     """The dialect's `insert(table)`, with `.excluded`, `.on_conflict_do_update` and `.on_conflict_do_nothing`."""
-    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+    return insert_into(conn.dialect.name, table)
+
+
+def insert_into(dialect: str, table: Table) -> Any:
+    """The same by the dialect's name, for statements that are built once."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def insert_missing(conn: Connection, table: Table, rows: Sequence[dict[str, Any]], *keys: str) -> None:
