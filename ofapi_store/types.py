@@ -1,7 +1,7 @@
 """Column types shared by all tables, and exact conversion between cents and decimal numbers.
 
 Times are stored as integer microseconds since 1970 UTC on both databases: the same comparison and the same
-arithmetic (`column / 86_400_000_000` is the day) then work on both, with no database's own date functions.
+arithmetic (see `period`) then work on both, with no database's own date functions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Dialect, Integer, Text
+from sqlalchemy import JSON, BigInteger, ColumnElement, Dialect, Integer, Text, literal_column, type_coerce
 from sqlalchemy.types import TypeDecorator
 
 from ofapi_store.errors import BadValue
@@ -55,6 +55,15 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else from_micros(value)
+
+
+def period(column: ColumnElement[Any], length: timedelta) -> ColumnElement[int]:
+    """In a query: the number of the UTC day, hour, … of `length` since 1970, for grouping. Works on both databases.
+
+    The length is spelled out, not a parameter: PostgreSQL groups by an expression only if it is the same text.
+    """
+    micros: ColumnElement[int] = literal_column(str(length // _MICROSECOND), BigInteger())
+    return type_coerce(column, BigInteger()) // micros
 
 
 class ExactJson(TypeDecorator[Any]):

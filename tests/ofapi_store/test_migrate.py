@@ -1,0 +1,92 @@
+"""Migrations: one head, exactly the models on both databases, down and up again."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from ofapi_store import migrate
+from ofapi_store.engine import Store
+from ofapi_store.errors import SchemaOutdated
+
+
+def test_one_head() -> None:
+    """Two people who add a migration at once must merge them."""
+    config = Config()
+    config.set_main_option("script_location", "ofapi_store/migrations")
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate.head()]
+
+
+def test_upgrade_gives_exactly_the_models(empty_store_url: str) -> None:
+    """Nothing differs between a migrated database and the models."""
+    migrate.upgrade(empty_store_url)
+    assert migrate.differences(empty_store_url) == []
+    assert migrate.current(empty_store_url) == migrate.head()
+    migrate.check(empty_store_url)
+
+
+def test_down_and_up_again(empty_store_url: str) -> None:
+    """Every migration can be undone and done again."""
+    migrate.upgrade(empty_store_url)
+    migrate.downgrade(empty_store_url, "base")
+    assert migrate.current(empty_store_url) is None
+    opened = Store.open(empty_store_url)
+    with opened.read() as conn:
+        assert inspect(conn).get_table_names() == ["alembic_version"]
+    opened.close()
+    migrate.upgrade(empty_store_url)
+    assert migrate.differences(empty_store_url) == []
+
+
+def test_partial_indexes_exist(empty_store_url: str) -> None:
+    """The conditions of partial indexes, which a comparison does not see, are in the migrated database too."""
+    migrate.upgrade(empty_store_url)
+    opened = Store.open(empty_store_url)
+    query = {
+        "sqlite": "SELECT sql FROM sqlite_master WHERE name = :name",
+        "postgresql": "SELECT indexdef FROM pg_indexes WHERE indexname = :name",
+    }[opened.dialect]
+    with opened.read() as conn:
+        for name, words in (("uq_jobs_live_key", "pending"), ("uq_accounts_live_user", "disconnected_at IS NULL")):
+            definition = conn.execute(text(query), {"name": name}).scalar_one()
+            assert "UNIQUE" in definition and words in definition
+    opened.close()
+
+
+def test_two_programs_upgrade_at_once(empty_store_url: str) -> None:
+    """Several workers that start together take turns; all succeed."""
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(migrate.upgrade, [empty_store_url] * 3))
+    migrate.check(empty_store_url)
+
+
+def test_unmigrated_store_says_what_to_run(empty_store_url: str) -> None:
+    """No tables, and too old a schema, are told apart."""
+    with pytest.raises(SchemaOutdated, match=r"has no tables yet.*ofapi db upgrade"):
+        migrate.check(empty_store_url)
+    migrate.upgrade(empty_store_url, "0001")
+    with pytest.raises(SchemaOutdated, match="is at schema 0001"):
+        migrate.check(empty_store_url)
+
+
+def test_newer_store_is_left_alone(empty_store_url: str) -> None:
+    """An old program does not touch the schema of a newer one."""
+    migrate.upgrade(empty_store_url)
+    opened = Store.open(empty_store_url)
+    with opened.write() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    opened.close()
+    for call in (migrate.check, migrate.upgrade):
+        with pytest.raises(SchemaOutdated, match="run the newer program"):
+            call(empty_store_url)
+
+
+def test_draft_of_nothing_is_empty(empty_store_url: str) -> None:
+    """A database that fits gives an empty draft; an empty one gives the tables."""
+    assert "create_table('teams'" in migrate.draft(empty_store_url)
+    migrate.upgrade(empty_store_url)
+    assert "op." not in migrate.draft(empty_store_url)
