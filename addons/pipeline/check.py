@@ -121,7 +121,7 @@ def _observe(rule: CompiledRule, source: Source, path: Path_, known: Known) -> I
             for name in names_in(text):
                 if name not in names:
                     hint = did_you_mean(name, names, what="parameters that every `match` has")
-                    message = f"`{text}` names `{{{name}}}`, which not every `match` has"
+                    message = f"the constant `={text}` names a parameter that not every `match` has"
                     yield source.problem((*place, "columns", column), "unknown-parameter", message, hint)
 
 

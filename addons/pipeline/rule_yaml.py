@@ -21,6 +21,8 @@ MAX_NODES = 200_000
 
 Path_ = tuple[str | int, ...]
 
+_COLLECTIONS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
+_SCALARS = {"str", "int", "float", "bool", "null", "timestamp", "merge", "value"}
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9]+\Z")
@@ -154,6 +156,8 @@ class _Builder:
         if self.count > MAX_NODES or depth > MAX_DEPTH:
             raise _TooBig(node.start_mark, "aliases expand beyond the limits of a rule file")
         self.source.values[path] = (node.start_mark.line + 1, node.start_mark.column + 1)
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
+            self._wrong(node, "yaml-syntax", f"tag `{node.tag}` is not supported", "rule files hold plain YAML only")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
@@ -182,7 +186,7 @@ class _Builder:
     def _scalar(self, node: Any) -> Any:
         text = str(node.value)
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
-        if kind not in {"str", "int", "float", "bool", "null", "timestamp", "merge", "value", "binary"} or kind == "binary":
+        if kind not in _SCALARS:
             self._wrong(node, "yaml-syntax", f"tag `{node.tag}` is not supported", "rule files hold plain YAML only")
             return None
         if node.style:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from urllib.parse import quote
 
 import pytest
@@ -131,7 +132,7 @@ def test_rest_needs_something() -> None:
 @pytest.mark.parametrize("text", ["a", "/a//b", "/a/", "/{a+}/b", "/{a}/{a}", "/x{a}", "/{a b}", "/a?b", "/a/..", "/{}"])
 def test_bad_templates(text: str) -> None:
     """A template that is not plain is refused with a reason."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\S"):
         parse_template(text)
 
 
@@ -150,7 +151,7 @@ def templates(draw: st.DrawFn) -> Template:
 PATHS = [
     canonical_path("/" + "/".join(parts))
     for n in range(1, 6)
-    for parts in __import__("itertools").product(["a", "b", "c"], repeat=n)
+    for parts in itertools.product(["a", "b", "c"], repeat=n)
 ]
 
 
