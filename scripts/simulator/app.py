@@ -25,6 +25,8 @@ from scripts.simulator.world import World
 
 BASE = "/api2/v2"
 STORAGE = ("/upload/", "/file/upload")
+# What real answers carry and no client of a gateway should see
+INTERNALS = (("Set-Cookie", "csrf=upstream-secret; Path=/; Secure; HttpOnly"), ("CF-RAY", "8f00ba4-FRA"), ("X-Upstream-Node", "web-17"))
 HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><center><h1>{0}</h1></center><hr><center>nginx</center></body></html>"
 JSON = {"Content-Type": "application/json"}
 
@@ -152,6 +154,8 @@ class App:
             for name, value in reply.cookies.items():
                 response.set_cookie(name, value, httponly=True, secure=True)
             response.headers.setdefault("Server", "nginx")
+            for name, text in INTERNALS:
+                response.headers.add(name, text)
             return response, len(body)
         return await _odd(request, web.StreamResponse(status=reply.status, headers=headers), body, kinds)
 

@@ -60,7 +60,10 @@ class Fan:
     sums: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SUM_KINDS, 0))
 
     def active_at(self, when: datetime) -> bool:
-        return any(span.start <= when < span.end for span in self.spans)
+        for span in self.spans:  # noqa: SIM110 - a plain loop is three times as fast, and lists ask this of every fan
+            if span.start <= when < span.end:
+                return True
+        return False
 
 
 

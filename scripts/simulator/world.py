@@ -55,7 +55,7 @@ class World:
     processed: dict[str, tuple[int, Media]] = field(default_factory=dict)
     hashes: dict[tuple[int, str | None, str | None], Media] = field(default_factory=dict)
     faces: set[int] = field(default_factory=set)
-    rows: dict[tuple[int, int], tuple[Any, Any]] = field(default_factory=dict)
+    rows: dict[tuple[int, int, str], tuple[Any, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -78,3 +78,28 @@ def test_signed_urls_differ_on_each_answer(get: Callable[..., Any]) -> None:
     assert urls[0] != urls[1]
     assert urls[0].split("?")[0].split("/files/")[1] == urls[1].split("?")[0].split("/files/")[1]
     assert all(re.match(r"https://cdn\d\.onlyfans\.com/files/", url) for url in urls)
+
+
+def test_answers_carry_upstream_internals(api: httpx.Client) -> None:
+    """Answers set a cookie and name upstream's machines, as the real ones do; a gateway must keep both to itself."""
+    headers = api.get("/users/me").headers
+    assert headers["Set-Cookie"].startswith("csrf=upstream-secret")
+    assert "X-Upstream-Node" in headers
+
+
+def test_compression_is_negotiated() -> None:
+    """With `compress` the body is encoded as the client accepts, and plain for one that accepts nothing."""
+    with Simulator.start(compress=True, fans=5, chats=2, messages=5, transactions=5, media=3) as packed:
+        for accepted, encoding in (("gzip", "gzip"), ("gzip, br", "br"), ("identity", None)):
+            answer = client_of(packed, **{"Accept-Encoding": accepted}).get("/users/me")
+            assert answer.headers.get("Content-Encoding") == encoding
+            assert answer.json()["id"] == packed.creators[0].id
+
+
+def test_cached_gets_see_writes() -> None:
+    """`cache_gets` repeats equal answers and still shows what was written since."""
+    with Simulator.start(cache_gets=True, fans=5, chats=2, messages=5, transactions=5, media=3) as cached:
+        client = client_of(cached)
+        assert client.get("/vault/media").content == client.get("/vault/media").content
+        client.patch("/users/me", json={"about": "changed"})
+        assert client.get("/users/me").json()["about"] == "changed"

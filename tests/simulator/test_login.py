@@ -21,7 +21,7 @@ def visitor(sim: Simulator) -> httpx.Client:
 
 def cookie(answers: list[httpx.Response]) -> dict[str, str]:
     pairs = [pair.split(";")[0] for answer in answers for pair in answer.headers.get_list("Set-Cookie")]
-    return {"Cookie": "; ".join(dict((pair.split("=")[0], pair) for pair in pairs).values())}
+    return {"Cookie": "; ".join({pair.split("=")[0]: pair for pair in pairs}.values())}
 
 
 def test_password_login_opens_a_session(sim: Simulator, visitor: httpx.Client) -> None:

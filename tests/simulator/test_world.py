@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_histories_have_the_hard_cases() -> None:
     """Trials, renewals, gaps, links claimed while subscribed, fans who came twice, and claimers who deleted their account."""
     who = World(Options(now=NOW)).creators[0]
     spans = [fan.spans for fan in who.fans.values()]
-    pairs = [(a, b) for rows in spans for a, b in zip(rows, rows[1:], strict=False)]
+    pairs = [(a, b) for rows in spans for a, b in pairwise(rows)]
     assert any(b.start == a.end and b.action == "prolong" for a, b in pairs)
     assert any(b.start > a.end for a, b in pairs)
     assert any(b.start < a.end and b.via for a, b in pairs)

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 from scripts.simulator.generate.content import variants
 from scripts.simulator.model import Chat, Creator, Media, Message
 from scripts.simulator.render.common import money
-from scripts.simulator.render.users import details
 from scripts.simulator.times import iso
 
 
@@ -46,21 +45,19 @@ def medias(who: Creator, ids: tuple[int, ...] | list[int], urls: Urls) -> list[d
     return [media_row(who, who.vault[number], urls) for number in ids if number in who.vault]
 
 
-def message_row(who: Creator, message: Message, urls: Urls, now: datetime, *, users: bool = False) -> dict[str, Any]:
-    """A message. `fromUser` is `{id, _view}`, or the whole user when embedded users are wanted."""
+def message_row(who: Creator, message: Message, urls: Urls, now: datetime) -> dict[str, Any]:
+    """A message; `fromUser` is `{id, _view}`."""
     sender = who.id if message.mine else message.fan_id
     media = medias(who, message.media, urls) if message.media else []
     text = message.text
     if message.text_cdn and media:
         text = f'{text}<p><a href="{media[0]["files"]["full"]["url"].replace("&", "&amp;")}">see</a></p>'
-    fan = who.fans.get(message.fan_id)
-    from_user = details(who, fan, now) if users and fan and not message.mine else {"id": sender, "_view": "s"}
     young = (now - message.created).total_seconds() < 86_400
     return {
         "responseType": "message", "text": text, "giphyId": message.giphy_id, "lockedText": message.locked_text,
         "isFree": message.price_cents == 0, "price": money(message.price_cents), "isMediaReady": True, "mediaCount": len(message.media),
         "media": media, "previews": list(message.previews), "isTip": message.tip_cents > 0, "isReportedByMe": False,
-        "isCouplePeopleMedia": False, "queueId": message.queue_id, "isMarkdownDisabled": False, "fromUser": from_user,
+        "isCouplePeopleMedia": False, "queueId": message.queue_id, "isMarkdownDisabled": False, "fromUser": {"id": sender, "_view": "s"},
         "isFromQueue": message.queue_id is not None, "canUnsendQueue": young and message.queue_id is not None,
         "unsendSecondsQueue": 86_400 if young else 0, "id": message.id, "isOpened": message.opened, "isNew": message.new,
         "createdAt": iso(message.created), "changedAt": iso(message.created), "cancelSeconds": 86_400 if young and message.mine else 0,
@@ -69,10 +66,9 @@ def message_row(who: Creator, message: Message, urls: Urls, now: datetime, *, us
     }
 
 
-def chat_row(who: Creator, chat: Chat, urls: Urls, now: datetime, *, users: bool = False) -> dict[str, Any]:
-    """One entry of the chat list. With `skip_users=all` the partner is `{id, _view}`."""
+def chat_row(who: Creator, chat: Chat, urls: Urls, now: datetime, *, partner: Any) -> dict[str, Any]:
+    """One entry of the chat list; `partner` is the rendered user of the other side."""
     fan = who.fans.get(chat.fan_id)
-    partner = {"id": chat.fan_id, "_view": "s"} if not users or fan is None else details(who, fan, now)
     return {
         "withUser": partner, "lastMessage": message_row(who, chat.messages[-1], urls, now) if chat.messages else None,
         "unreadMessagesCount": chat.unread, "hasUnreadTips": any(row.new and row.tip_cents for row in chat.messages[-5:]),

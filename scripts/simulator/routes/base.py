@@ -53,6 +53,7 @@ class Call:
     raw: bytes
     request: web.BaseRequest
     now: datetime
+    memo: dict[str, Any] = field(default_factory=dict)
 
     def get(self, name: str, default: str | None = None) -> str | None:
         return next((value for key, value in self.query if key == name), default)

@@ -7,7 +7,9 @@ from typing import Any
 
 from scripts.simulator.model import Chat, Message
 from scripts.simulator.render.messages import chat_row, message_row
+from scripts.simulator.render.users import details
 from scripts.simulator.routes.base import OK, Call, Fail, as_html, matches, page, plain, route
+from scripts.simulator.routes.fans import cached_row
 from scripts.simulator.routes.media import resolve_media
 
 FILTERS: dict[str, Callable[[Chat], bool]] = {
@@ -18,10 +20,6 @@ FILTERS: dict[str, Callable[[Chat], bool]] = {
     "with_tips": lambda chat: any(row.tip_cents for row in chat.messages),
     "unread_with_tips": lambda chat: chat.unread > 0 and any(row.tip_cents for row in chat.messages),
 }
-
-
-def full_users(call: Call) -> bool:
-    return call.get("skip_users") != "all"
 
 
 def chat_of(call: Call, name: str = "cid") -> Chat:
@@ -54,8 +52,12 @@ def chats(call: Call) -> Any:
         rows = [chat for chat in rows if (fan := call.who.fans[chat.fan_id]) and matches(call.get("query"), fan.name, fan.username)]
     rows.sort(key=lambda chat: chat.messages[-1].id, reverse=call.get("order") != "old")
     shown, more = page(rows, call.offset, min(call.limit, 100))
-    users = full_users(call)
-    return {"list": [chat_row(call.who, chat, call.world.signer, call.now, users=users) for chat in shown], "hasMore": more}
+    full = call.get("skip_users") != "all"
+    found = []
+    for chat in shown:
+        partner = cached_row(call, call.who.fans[chat.fan_id], details) if full else {"id": chat.fan_id, "_view": "s"}
+        found.append(chat_row(call.who, chat, call.world.signer, call.now, partner=partner))
+    return {"list": found, "hasMore": more}
 
 
 @route("GET /chats/{cid}/messages")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import orjson
 
-from scripts.simulator.model import Fan
+from scripts.simulator.model import Creator, Fan
 from scripts.simulator.render.common import chart, money
 from scripts.simulator.render.users import details, fan_row, followed_row
 from scripts.simulator.routes.base import OK, Call, Fail, matches, page, route
@@ -15,13 +17,13 @@ from scripts.simulator.times import iso
 MAX_FANS = 50
 
 
-def cached_row(call: Call, fan: Fan) -> orjson.Fragment:
-    """The fan's list row, rendered once until something of this creator changes or the hour does."""
-    key = (call.who.id, fan.id)
+def cached_row(call: Call, fan: Fan, render: Callable[[Creator, Fan, datetime], dict[str, Any]] = fan_row) -> orjson.Fragment:
+    """The fan's row, rendered once until something of this creator changes or the hour does."""
+    key = (call.who.id, fan.id, render.__name__)
     stamp = (call.who.version, call.now.hour)
     hit = call.world.rows.get(key)
     if hit is None or hit[0] != stamp:
-        hit = call.world.rows[key] = (stamp, orjson.Fragment(orjson.dumps(fan_row(call.who, fan, call.now))))
+        hit = call.world.rows[key] = (stamp, orjson.Fragment(orjson.dumps(render(call.who, fan, call.now))))
     return hit[1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,10 @@ from scripts.simulator.routes.base import OK, Call, Fail, page, route
 from scripts.simulator.times import iso
 
 KINDS = {"subscribes": "subs", "tips": "tips", "post": "post", "chat_messages": "chat_messages", "stream": "stream"}
+
+
+def newest_first(row: Transaction) -> float:
+    return -row.created.timestamp()
 
 
 def unix(when: datetime) -> int:
@@ -32,10 +37,10 @@ def selected(call: Call, days: int = 30) -> list[Transaction]:
     start, end = call.dates(days)
     kind = KINDS.get(call.get("type") or "")
     source = call.get("tipsSource") or call.get("tips_source")
-    return [
-        row for row in call.who.transactions
-        if start <= row.created <= end and (not kind or row.kind == kind) and (not source or row.tips_source == source)
-    ]
+    rows = call.who.transactions
+    first = bisect_left(rows, -end.timestamp(), key=newest_first)
+    last = bisect_right(rows, -start.timestamp(), key=newest_first)
+    return [row for row in rows[first:last] if (not kind or row.kind == kind) and (not source or row.tips_source == source)]
 
 
 @route("GET /payouts/transactions", "GET /transactions")
