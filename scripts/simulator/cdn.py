@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from urllib.parse import unquote
 
 from aiohttp import BodyPartReader, web
 
@@ -128,7 +129,7 @@ async def convert(request: web.BaseRequest, world: World) -> web.Response:
     async for part in await request.multipart():
         if isinstance(part, BodyPartReader):
             form[str(part.name)] = await part.text()
-    stored = world.stored.get(form.get("file[Key]", ""))
+    stored = world.stored.get(unquote(form.get("file[Key]", "")))
     if stored is None or form.get("file[ETag]", "").strip('"') != stored["etag"]:
         return web.json_response({"error": {"code": 400, "message": "File not found in storage"}}, status=400)
     user = form.get("additional[user]", "")
