@@ -108,21 +108,14 @@ def enqueue(
         next_at=due,
         created_at=now,
     )
-    for _ in range(5):
-        new_id = conn.execute(
-            statement.on_conflict_do_nothing(index_elements=["kind", "key"], index_where=LIVE_ROWS).returning(JOBS.c.id)
-        ).scalar()
+    statement = statement.on_conflict_do_nothing(index_elements=["kind", "key"], index_where=LIVE_ROWS)
+    for _ in range(5):  # the live job may end between the two statements
+        new_id = conn.execute(statement.returning(JOBS.c.id)).scalar()
         if new_id is not None:
             return Enqueued(int(new_id), True)
-        same = and_(JOBS.c.kind == kind, JOBS.c.key == key, JOBS.c.state.in_(LIVE))
-        found = conn.execute(
-            update(JOBS)
-            .where(same)
-            .values(rerun=case((and_(JOBS.c.state == "running", literal(rerun)), true()), else_=JOBS.c.rerun))
-            .returning(JOBS.c.id)
-        ).scalar()
+        found = _join_live(conn, kind, key, rerun=rerun)
         if found is not None:
-            return Enqueued(int(found), False)
+            return Enqueued(found, False)
     raise StoreUnavailable(f"jobs of kind {kind} and key {key} come and go too fast to add one; try again")
 
 
@@ -339,6 +332,14 @@ def next_due(conn: Connection, *, kinds: Iterable[str] | None = None) -> datetim
 
 def _held(job_id: int, worker: str) -> tuple[ColumnElement[bool], ...]:
     return (JOBS.c.id == job_id, JOBS.c.state == "running", JOBS.c.lease_by == worker)
+
+
+def _join_live(conn: Connection, kind: str, key: str | None, *, rerun: bool) -> int | None:
+    """The live job of that key, told to run again if it is running and `rerun` is wanted."""
+    again = case((and_(JOBS.c.state == "running", literal(rerun)), true()), else_=JOBS.c.rerun)
+    where = (JOBS.c.kind == kind, JOBS.c.key == key, JOBS.c.state.in_(LIVE))
+    found: int | None = conn.execute(update(JOBS).where(*where).values(rerun=again).returning(JOBS.c.id)).scalar()
+    return found
 
 
 def _lease(

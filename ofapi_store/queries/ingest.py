@@ -264,19 +264,7 @@ def _update_account(batch: _Batch, row: dict[str, Any]) -> None:
 
 
 def _upsert_claims(batch: _Batch, rows: list[dict[str, Any]]) -> None:
-    kind = batch.table.fixed["kind"]
-    link_ids = sorted({row["link_id"] for row in rows})
-    stub = {
-        "account_id": batch.account_id,
-        "kind": kind,
-        "first_seen_at": batch.now,
-        "observed_at": EPOCH,  # any observation of the link itself is newer
-        "updated_at": batch.now,
-    }
-    stubs = [{**stub, "link_id": link_id} for link_id in link_ids]
-    insert_missing(batch.conn, _LINKS, stubs, "account_id", "kind", "link_id")
-    where = (_LINKS.c.account_id == batch.account_id, _LINKS.c.kind == kind, _LINKS.c.link_id.in_(link_ids))
-    pks = {row.link_id: row.id for row in batch.conn.execute(select(_LINKS.c.link_id, _LINKS.c.id).where(*where))}
+    pks = _link_pks(batch, sorted({row["link_id"] for row in rows}))
     claims = batch.table.table
     found = [
         {
@@ -307,3 +295,19 @@ def _upsert_claims(batch: _Batch, rows: list[dict[str, Any]]) -> None:
         where=claims.c.observed_at <= statement.excluded.observed_at,
     )
     batch.conn.execute(statement, sorted(found, key=lambda row: tuple(row[name] for name in _CLAIM_KEYS)))
+
+
+def _link_pks(batch: _Batch, link_ids: list[int]) -> dict[int, int]:
+    """Upstream's link ids → ours; a link that was never seen gets a row for its first sight to fill."""
+    kind = batch.table.fixed["kind"]
+    stub = {
+        "account_id": batch.account_id,
+        "kind": kind,
+        "first_seen_at": batch.now,
+        "observed_at": EPOCH,  # any observation of the link itself is newer
+        "updated_at": batch.now,
+    }
+    stubs = [{**stub, "link_id": link_id} for link_id in link_ids]
+    insert_missing(batch.conn, _LINKS, stubs, "account_id", "kind", "link_id")
+    where = (_LINKS.c.account_id == batch.account_id, _LINKS.c.kind == kind, _LINKS.c.link_id.in_(link_ids))
+    return {row.link_id: row.id for row in batch.conn.execute(select(_LINKS.c.link_id, _LINKS.c.id).where(*where))}
