@@ -49,14 +49,16 @@ class Sync(Section):
 
     interval_s: Amount = Field(900, description="Seconds between syncs of each connected account; 0 is never.")
     collections: tuple[str, ...] = Field(
-        ("fans", "transactions", "tracking_links", "trial_links", "claimers"),
+        ("fans", "transactions", "chargebacks", "messages", "tracking_links", "trial_links", "claimers"),
         description="What the regular sync walks; `ofapi sync --help` lists all.",
+    )
+    full_every_days: float = Field(
+        7, gt=0, description="Days after which a sync walks everything again, not only what is new."
     )
     min_interval_s: float = Field(0.3, ge=0, description="Least seconds between two requests of one account.")
     max_parallel: Count = Field(6, le=12, description="Most requests of one account at once.")
     backoff_max_s: Seconds = Field(300, description="Longest wait after upstream's 429, in seconds.")
     attempts: Count = Field(6, description="Tries of one page before the sync stops, to be resumed later.")
-    claimers_per_run: Count = Field(200, description="Links whose subscribers one sync walks, oldest first.")
 
 
 class Webhooks(Section):

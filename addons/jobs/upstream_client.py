@@ -103,18 +103,31 @@ class UpstreamClient:
         Raises KeyError for an unknown rule, and the UpstreamProblems.
         """
         rule = self._all.plan().by_id[rule_id]
+        reply = await self.ask(*self.target(rule, params, query), body=body)
+        if rule.observe:
+            await ingest_sights(self._services, [self.sight(rule, params, reply)])
+        return reply
+
+    def rule(self, rule_id: str) -> CompiledRule:
+        """The rule in force. Raises KeyError."""
+        return self._all.plan().by_id[rule_id]
+
+    def sight(self, rule: CompiledRule, params: Mapping[str, str] | None, reply: Reply) -> Sight:
+        """What `observe` of the rule is fed with."""
+        return Sight(self.account.team_id, self.account.id, rule, dict(params or {}), reply.body, time.time())
+
+    def target(
+        self, rule: CompiledRule, params: Mapping[str, str] | None = None, query: Query | str | None = None
+    ) -> tuple[str, str]:
+        """Method and upstream path with query; `query` is the client's, as a mapping or as text."""
         known = {"id": self.account.id, "username": self.account.username, "onlyfans_id": self.account.onlyfans_id}
         filled = dict(params or {}) | {f"account.{k}": v for k, v in known.items() if v}
         if rule.upstream is None:
-            raise KeyError(rule_id)
+            raise KeyError(rule.id)
         path = rule.upstream.path(filled)
         text = self._query(rule, filled, query or {})
         method = "GET" if rule.upstream.method == "*" else rule.upstream.method
-        reply = await self.ask(method, f"{path}?{text}" if text else path, body=body)
-        if rule.observe:
-            sight = Sight(self.account.team_id, self.account.id, rule, dict(params or {}), reply.body, time.time())
-            await ingest_sights(self._services, [sight])
-        return reply
+        return method, f"{path}?{text}" if text else path
 
     async def ask(self, method: str, target: str, *, body: Any = None) -> Reply:
         """One request to upstream, tried again where that may help. `target`: path and query. Raises UpstreamProblem."""
@@ -173,10 +186,9 @@ class UpstreamClient:
             data = await _read(answer, limit)
             return answer.status, Headers(answer.headers.items()), data
 
-    def _query(self, rule: CompiledRule, params: Mapping[str, str], query: Query) -> str:
+    def _query(self, rule: CompiledRule, params: Mapping[str, str], query: Query | str) -> str:
         assert rule.upstream is not None
-        given = {k: _text(v) for k, v in query.items() if v is not None}
-        sent = "&".join(f"{phpquery.encode(k)}={phpquery.encode(v)}" for k, v in given.items())
+        sent = query if isinstance(query, str) else query_text(query)
         spec = rule.spec.query
         static = [*rule.upstream.fixed_query(params), *spec.default.items()]
         return upstream.QueryMap(spec.rename, frozenset(spec.drop), spec.values, static, spec.split).apply(sent)
@@ -236,8 +248,10 @@ async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _text(value: str | float | bool) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)
+def query_text(query: Query) -> str:
+    """A query string; None values are left out."""
+    given = {k: str(int(v) if isinstance(v, bool) else v) for k, v in query.items() if v is not None}
+    return "&".join(f"{phpquery.encode(k)}={phpquery.encode(v)}" for k, v in given.items())
 
 
 def _retry_after_s(value: str | None) -> float | None:

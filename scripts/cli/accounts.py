@@ -104,11 +104,11 @@ async def _who(config: Config, login: dict[str, str], proxy: str | None) -> dict
 def _save(
     config: Config,
     team: str,
+    *,
     name: str | None,
     login: dict[str, str],
     proxy: str | None,
     user: dict[str, Any],
-    *,
     force: bool,
 ) -> AccountRow:
     from ofapi_store.errors import AlreadyConnected

@@ -53,11 +53,10 @@ def command(
 
 async def run_worker(config: Config, ready_file: Path | None = None) -> None:
     """One worker until a signal."""
-    from addons.jobs.host import worker_services
-
+    from addons.assemble import assembled
     from addons.jobs.worker import Worker
 
-    async with worker_services(config) as services:
+    async with assembled(config) as services:
         worker = Worker(services)
         _on_signals(worker.stop)
         _serve_metrics(config, worker)
