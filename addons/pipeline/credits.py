@@ -1,7 +1,7 @@
 """Credits: what a request costs (contract 3), reserved when it is admitted, durable before its answer goes out.
 
-The debit is written while upstream works. Debits that wait for the writer go out in one transaction, so that the price
-of a busy second is a few commits. The balance that counts is the store's; what this process has not written yet is
+The debit is written while upstream works: as soon as one exchange needs its debit to be durable, or after 3 ms, all that
+wait are written in one transaction, so that a busy second costs a few commits. The balance that counts is the store's; what this process has not written yet is
 subtracted from the last balance it saw. Several processes can together overdraw a team by what they have in flight.
 """
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FRESH_S = 1.0
+GATHER_S = 0.003
 _RETRY_S = (0.05, 0.25, 1.0)
 
 
@@ -41,7 +42,7 @@ class Debit:
 
 @dataclass(slots=True)
 class Reservation:
-    """Credits of one request. `written` is set once the debit is durable."""
+    """Credits of one request. `written` is done once the debit is durable; None: there is nothing to write."""
 
     debit: Debit
     written: asyncio.Future[None] | None = None
@@ -91,6 +92,8 @@ class Meter:
     clock: Callable[[], float] = time.monotonic
     _known: dict[str, _Known] = field(default_factory=dict)
     _waiting: list[Reservation] = field(default_factory=list)
+    _wanted: bool = False
+    _timer: asyncio.TimerHandle | None = None
     _task: asyncio.Task[None] | None = None
 
     async def balance(self, team_id: str) -> int:
@@ -104,7 +107,7 @@ class Meter:
         return known.balance - known.unwritten if known else 0
 
     async def reserve(self, debit: Debit) -> Reservation:
-        """Take credits, or raise InsufficientCredits. The write has begun when this returns; `settle` waits for it."""
+        """Take credits, or raise InsufficientCredits. The write begins within 3 ms; `settle` waits for its end."""
         known = await self._look(debit.team_id)
         left = known.balance - known.unwritten
         if debit.credits > left and debit.credits > 0:
@@ -118,6 +121,8 @@ class Meter:
         """Wait until the debit is durable. Raises ApiError 503 when the store does not take it."""
         if reservation.written is None:
             return
+        if not reservation.written.done():
+            self._write_now()
         try:
             await asyncio.shield(reservation.written)
         except Exception as e:
@@ -137,6 +142,7 @@ class Meter:
 
     async def close(self) -> None:
         """Wait until all debits are written."""
+        self._write_now()
         while self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
 
@@ -153,12 +159,22 @@ class Meter:
         self._known.setdefault(team, _Known(0, 0.0)).unwritten += reservation.debit.credits
         reservation.written = asyncio.get_running_loop().create_future()
         self._waiting.append(reservation)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._write_now)
+
+    def _write_now(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._waiting:
+            return
+        self._wanted = True
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="credits")
 
     async def _run(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
+        while self._wanted and self._waiting:
+            batch, self._waiting, self._wanted = self._waiting, [], False
             try:
                 balances = await self._write([r.debit for r in batch])
             except Exception as e:

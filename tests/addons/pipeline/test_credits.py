@@ -99,13 +99,31 @@ async def test_waiting_debits_share_a_commit() -> None:
         return {"t": balance}
 
     meter = Meter(read, write)
-    held = [await meter.reserve(Debit("t", "a", "r", 1))]
-    await asyncio.sleep(0)
-    held += [await meter.reserve(Debit("t", "a", "r", 1)) for _ in range(50)]
+    first = asyncio.create_task(meter.settle(await meter.reserve(Debit("t", "a", "r", 1))))
+    await asyncio.sleep(0.001)
+    held = [await meter.reserve(Debit("t", "a", "r", 1)) for _ in range(50)]
     assert meter.last_balance("t") == 949
-    await asyncio.gather(*(meter.settle(r) for r in held))
+    await asyncio.gather(first, *(meter.settle(r) for r in held))
     assert batches == [1, 50]
     assert meter.last_balance("t") == balance == 949
+
+
+async def test_debits_that_nobody_waits_for_are_written_within_milliseconds() -> None:
+    """While upstream works, and for streamed answers."""
+    written = asyncio.Event()
+
+    async def read(_: str) -> int:
+        return 5
+
+    async def write(_: Sequence[Debit]) -> Mapping[str, int]:
+        written.set()
+        return {"t": 4}
+
+    meter = Meter(read, write)
+    await meter.reserve(Debit("t", "a", "r", 1))
+    await asyncio.wait_for(written.wait(), 5)
+    await meter.close()
+    assert meter.last_balance("t") == 4
 
 
 async def test_a_store_that_takes_no_writes_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
