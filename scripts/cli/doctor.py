@@ -1,7 +1,295 @@
-"""Placeholder while the tree grows."""
+"""`ofapi doctor`."""
 
 from __future__ import annotations
 
+import asyncio
+import importlib.metadata
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from scripts.cli.frame import EXIT_FAILED, REPO, CliError, config_path, emit, open_config
+
+if TYPE_CHECKING:
+    from addons.config import Config
+
+PACKAGES = ("mitmproxy", "SQLAlchemy", "psycopg", "pydantic", "aiohttp", "msgspec", "orjson", "cryptography")
+LOW_DISK_BYTES = 1_000_000_000
+SIGNS = {"ok": "ok  ", "warning": "warn", "wrong": "FAIL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `mend`: what to do, where something is not right."""
+
+    check: str
+    status: Literal["ok", "warning", "wrong"]
+    message: str
+    mend: str = ""
+
 
 def command() -> None:
-    """Not there yet."""
+    """Say what is wrong with this installation and how to mend it; exit code 1 if anything is."""
+    findings = list(_findings())
+    good = all(f.status != "wrong" for f in findings)
+    lines = [
+        f"{SIGNS[f.status]}  {f.check:10} {f.message}" + (f"\n{'':17}→ {f.mend}" if f.mend else "") for f in findings
+    ]
+    emit({"ok": good, "findings": [asdict(f) for f in findings]}, "\n".join(lines))
+    if not good:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _findings() -> Iterator[Finding]:
+    yield from _versions()
+    try:
+        config = open_config()
+    except CliError as e:
+        yield Finding("config", "wrong", e.message, "mend the lines named; docs/config.md lists every key")
+        return
+    yield Finding("config", "ok", str(config_path()))
+    checks: tuple[Callable[[Config], Iterator[Finding]], ...] = (
+        _secrets,
+        _store,
+        _logins,
+        _rules,
+        _upstream,
+        _disk,
+        _web,
+        _jobs,
+    )
+    for check in checks:
+        name = check.__name__.strip("_")
+        try:
+            yield from check(config)
+        except Exception as e:  # a doctor that falls ill says so and goes on
+            yield Finding(name, "wrong", f"{type(e).__name__}: {e}", "see the message; if it does not help, report it")
+
+
+def _versions() -> Iterator[Finding]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("python", "ok", f"{python} at {sys.executable}")
+    locked = _locked()
+    for name in PACKAGES:
+        try:
+            have = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding("package", "wrong", f"{name} is not installed", "run scripts/setup")
+            continue
+        want = locked.get(name.lower())
+        if want and want != have:
+            yield Finding("package", "warning", f"{name} {have}, requirements.lock has {want}", "run scripts/setup")
+        else:
+            yield Finding("package", "ok", f"{name} {have}")
+
+
+def _locked() -> dict[str, str]:
+    lock = REPO / "requirements.lock"
+    lines = lock.read_text(encoding="utf-8").splitlines() if lock.exists() else []
+    pairs = [line.split(";")[0].strip().partition("==") for line in lines if "==" in line]
+    return {name.lower(): version for name, _, version in pairs}
+
+
+def _secrets(config: Config) -> Iterator[Finding]:
+    from addons.config import SecretMissing
+    from ofapi_store.errors import SecretError
+    from ofapi_store.secrets import SecretBox
+
+    try:
+        SecretBox(config.secret_keys())
+    except (SecretMissing, SecretError) as e:
+        yield Finding(
+            "secrets", "wrong", str(e), "ofapi db init makes a missing first key; a lost one comes from your backup"
+        )
+        return
+    yield Finding("secrets", "ok", f"{len(config.secrets.keys)} encryption keys can be read")
+    for ref in config.secrets.keys:
+        if ref.file is not None and (mode := ref.file.stat().st_mode & 0o077):
+            yield Finding(
+                "secrets", "warning", f"{ref.file} can be read by others (mode {mode:03o})", f"chmod 600 {ref.file}"
+            )
+
+
+def _store(config: Config) -> Iterator[Finding]:
+    from addons.config import SecretMissing
+    from ofapi_store import migrate
+    from ofapi_store.errors import SchemaOutdated, StoreError
+    from scripts.cli.setup import sqlite_file
+
+    try:
+        url = config.store_url
+        file = sqlite_file(url)
+        if file is not None and not file.exists():
+            yield Finding("store", "wrong", f"{file} does not exist", "ofapi db init")
+            return
+        migrate.check(url)
+    except SchemaOutdated as e:
+        yield Finding("store", "wrong", str(e), "ofapi db backup FILE, then ofapi db upgrade")
+        return
+    except (StoreError, SecretMissing) as e:
+        yield Finding("store", "wrong", str(e), "check store.url, that the database runs, and its permissions")
+        return
+    yield Finding("store", "ok", f"{'SQLite ' + str(file) if file else 'PostgreSQL'}, schema {migrate.head()}")
+
+
+def _logins(config: Config) -> Iterator[Finding]:
+    from addons.config import SecretMissing
+    from ofapi_store.engine import Store
+    from ofapi_store.errors import SecretError, StoreError
+    from ofapi_store.queries import accounts, teams
+    from ofapi_store.secrets import SecretBox
+
+    try:
+        box, store = SecretBox(config.secret_keys()), Store.open(config.store_url)
+    except (SecretMissing, SecretError, StoreError):
+        return  # said above
+    try:
+        with store.read() as conn:
+            live, owners = accounts.list_live(conn), teams.list_all(conn)
+    except StoreError:
+        return
+    finally:
+        store.close()
+    broken = [a.id for a in live if a.login and not _opens(box, a.login)]
+    expired = [a.id for a in live if a.state == "session_expired"]
+    if broken:
+        text = f"{len(broken)} logins cannot be decrypted, the first of {broken[0]}"
+        yield Finding("accounts", "wrong", text, "add the key they were written with to secrets.keys")
+    if expired:
+        text = f"{len(expired)} accounts have a dead session, the first {expired[0]}"
+        yield Finding("accounts", "warning", text, "ofapi accounts connect --force, or POST /api/authenticate")
+    if not broken and not expired:
+        yield Finding("accounts", "ok", f"{len(live)} accounts of {len(owners)} teams")
+
+
+def _opens(box: object, token: str) -> bool:
+    from ofapi_store.errors import SecretError
+    from ofapi_store.secrets import SecretBox
+
+    assert isinstance(box, SecretBox)
+    try:
+        box.decrypt(token)
+    except SecretError:
+        return False
+    return True
+
+
+def _rules(config: Config) -> Iterator[Finding]:
+    from addons.pipeline.loader import load_rules
+    from addons.pipeline.problems import RulesInvalid
+
+    try:
+        plan = load_rules(config.rules.dir)
+    except RulesInvalid as e:
+        yield Finding(
+            "rules", "wrong", f"{len(e.problems)} errors, the first: {e.problems[0]}", "ofapi rules check lists all"
+        )
+        return
+    if not plan.rules:
+        yield Finding(
+            "rules", "wrong", f"no rules in {config.rules.dir}", "set rules.dir to the folder of the rule files"
+        )
+        return
+    yield Finding("rules", "ok", f"{len(plan.rules)} rules in {config.rules.dir}")
+
+
+def _upstream(config: Config) -> Iterator[Finding]:
+    from addons.pipeline.upstream import load_signer
+
+    try:
+        load_signer(config.upstream.signer)
+    except ValueError as e:
+        yield Finding("upstream", "wrong", str(e), "put the module on PYTHONPATH, or set upstream.signer to null")
+    problem = asyncio.run(_reach(config))
+    if problem:
+        yield Finding(
+            "upstream",
+            "wrong",
+            f"{config.upstream.base_url}: {problem}",
+            "check upstream.base_url, DNS, firewall, proxy",
+        )
+    else:
+        yield Finding("upstream", "ok", f"{config.upstream.base_url} answers")
+
+
+async def _reach(config: Config) -> str | None:
+    import aiohttp
+
+    from addons.jobs.upstream_client import open_session
+
+    session = open_session(config)
+    try:
+        async with session.get(config.upstream.base_url + "/", allow_redirects=False):
+            return None
+    except (aiohttp.ClientError, TimeoutError, OSError) as e:
+        return f"{type(e).__name__}: {e}"
+    finally:
+        await session.close()
+
+
+def _disk(config: Config) -> Iterator[Finding]:
+    for name, folder in (("media.dir", config.media.dir), ("exports.dir", config.exports.dir)):
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        free = shutil.disk_usage(there).free
+        least = max(LOW_DISK_BYTES, config.media.min_free_bytes)
+        if free < least:
+            text = f"{free / 1e9:.1f} GB free for {name} ({folder})"
+            yield Finding("disk", "warning", text, "free space, or move the folder to a larger disk")
+        else:
+            yield Finding("disk", "ok", f"{free / 1e9:.1f} GB free for {name}")
+        if not _writable(there):
+            yield Finding("disk", "wrong", f"{there} cannot be written", "give the gateway's user write permission")
+
+
+def _writable(folder: Path) -> bool:
+    import os
+
+    return os.access(folder, os.W_OK)
+
+
+def _web(config: Config) -> Iterator[Finding]:
+    from addons.config import SecretMissing
+
+    if config.web.password is None:
+        yield Finding("web", "ok", "mitmweb gets a one-time password at each start")
+        return
+    try:
+        known = config.web.password.resolve()
+    except SecretMissing as e:
+        yield Finding("web", "wrong", str(e), "set it, or set web.password to null for a one-time password")
+        return
+    if not known.startswith("$argon2"):
+        mend = ".venv/bin/python -c 'import argon2, getpass; print(argon2.PasswordHasher().hash(getpass.getpass()))'"
+        yield Finding("web", "wrong", "web.password is no argon2 hash", mend)
+    else:
+        yield Finding("web", "ok", "mitmweb has an argon2 password")
+
+
+def _jobs(config: Config) -> Iterator[Finding]:
+    from addons.config import SecretMissing
+    from ofapi_store import outbox
+    from ofapi_store.engine import Store
+    from ofapi_store.errors import StoreError
+
+    try:
+        store = Store.open(config.store_url)
+    except (SecretMissing, StoreError):
+        return  # said above
+    try:
+        with store.read() as conn:
+            counts = outbox.counts(conn)
+    except StoreError:
+        return
+    finally:
+        store.close()
+    failed = sum(n for (_, state), n in counts.items() if state == "failed")
+    waiting = sum(n for (_, state), n in counts.items() if state == "pending")
+    if failed:
+        yield Finding("jobs", "warning", f"{failed} failed jobs", "ofapi jobs list --state failed; ofapi jobs retry ID")
+    else:
+        yield Finding("jobs", "ok", f"{waiting} jobs wait, none failed")

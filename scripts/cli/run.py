@@ -85,7 +85,8 @@ async def run_gateway(config: Config, *, web: bool, ready_file: Path | None) -> 
         if ready_file is not None:
             write_atomically(ready_file, json.dumps(addresses(found)))
         for name, value in addresses(found).items():
-            note(f"run: {name} {value}")
+            if name != "web_password" or ready_file is None:
+                note(f"run: {name} {value}")
 
     async with contextlib.AsyncExitStack() as ends:
         if config.jobs.worker == "process":
