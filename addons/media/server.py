@@ -55,6 +55,7 @@ class FileServer:
     async def _serve(self, routes: list[web.RouteDef], host: str, port: int) -> tuple[str, int]:
         app = web.Application(client_max_size=0, middlewares=[_errors])
         app.add_routes(routes)
+        app.on_response_prepare.append(_no_banner)
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=STOP_S)
         await runner.setup()
         self._runners.append(runner)
@@ -116,6 +117,10 @@ async def _errors(request: web.Request, handler: Responder) -> web.StreamRespons
     except Exception as e:
         log.error("file server failed", path=request.path[:40], error=f"{type(e).__name__}: {e}")
         return answers.error(ApiError(500, "internal_error", "The file server failed; see the gateway's log."))
+
+
+async def _no_banner(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop("Server", None)
 
 
 def _listen(host: str, port: int) -> socket.socket:
