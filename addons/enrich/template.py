@@ -6,8 +6,9 @@
   set: {campaignUrl: 'https://onlyfans.com/{account.username}/c{campaignCode}'}
 ```
 `{name}` and `{a.b}` are fields of the row; `{params.x}` a path parameter, `{query.x}` a checked query parameter,
-`{account.username}`, `{account.onlyfans_id}` and `{account.id}` the account. A text with a part that is missing or null
-is not set. A text that is one `{…}` alone keeps the value's type (a number stays a number); `as` converts.
+`{account.username}`, `{account.onlyfans_id}` and `{account.id}` the account, `{base_url}` the root of the client's
+dialect. A text with a part that is missing or null is not set. A text that is one `{…}` alone keeps the value's type (a
+number stays a number); `as` converts.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from addons.pipeline.steps import Access, CompileContext, RowQuery, RuleProblem,
 _PART = re.compile(r"\{([^{}]*)\}")
 _ACCOUNT = ("username", "onlyfans_id", "id", "display_name")
 
-type Origin = Literal["row", "params", "query", "account"]
+type Origin = Literal["row", "params", "query", "account", "base_url"]
 type Part = str | tuple[Origin, FieldPath | str]
 Convert = Literal["text", "int", "number"]
 
@@ -115,6 +116,8 @@ def _part(name: str, where: tuple[str, ...]) -> Part:
             known = ", ".join(f"account.{n}" for n in _ACCOUNT)
             raise RuleProblem(where, f"`{{{name}}}` is not known", f"known: {known}", code="unknown-parameter")
         return "account", rest
+    if name == "base_url":
+        return "base_url", ""
     if origin == "params" and rest:
         return "params", rest
     if origin == "query" and rest:
@@ -136,6 +139,8 @@ def _value(part: tuple[Origin, FieldPath | str], node: Node, x: StepContext) -> 
     if isinstance(name, FieldPath):
         found = name.read(node)
         return found.value() if found is not None else None
+    if origin == "base_url":
+        return x.base_url or None
     if origin == "account":
         return getattr(x.account, name, None) if x.account is not None else None
     return x.params.get(name) if origin == "params" else x.query.get(name)

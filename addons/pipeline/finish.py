@@ -9,7 +9,7 @@ from addons.pipeline import pagination, upstream_errors
 from addons.pipeline.answers import down_headers, error_response, is_json_type, location
 from addons.pipeline.dialects import CHARGED_NOTE, FREE_NOTE, REPLAY_NOTE, Counters, envelope, is_json
 from addons.pipeline.exchange import BodyMode, Headers, Response, ResponseHead
-from addons.pipeline.local import page_url
+from addons.pipeline.local import base_url, page_url
 
 if TYPE_CHECKING:
     from addons.pipeline.credits import Reservation
@@ -88,6 +88,7 @@ async def _present(parts: Parts, x: Exchange, response: Response) -> Response:
     body = response.body
     rule = x.match.rule if x.match else None
     if rule is not None and (rule.steps or (rule.present and x.dialect == "envelope")):
+        x.state["base_url"] = base_url(parts, x) + x.state.get("prefix", "")
         body = await parts.editor.response(x, body)
     swap = parts.services.parts.get("media_swap")
     if swap is not None:

@@ -85,7 +85,8 @@ class Runner:
             x.notes.count("not_json")
             return body
         params = x.match.params if x.match is not None else {}
-        context = StepContext(x.account, params, x.query, now=self._services.clock())
+        root = x.state.get("base_url", "")
+        context = StepContext(x.account, params, x.query, now=self._services.clock(), base_url=root)
         run = _Run(x, x.rule_id, doc, context)
         await self._fetch(run, steps)
         for step in steps:

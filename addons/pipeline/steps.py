@@ -63,6 +63,7 @@ class StepContext:
     rows: dict[tuple[str, str], dict[Any, Row]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    base_url: str = ""  # root of this dialect, as the client reaches it: `https://gateway.example/api`
 
     def count(self, name: str, by: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + by
