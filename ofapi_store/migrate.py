@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from ofapi_store.errors import SchemaOutdated
 from ofapi_store.faults import translated
 from ofapi_store.models import metadata
 
+_in_process = threading.Lock()  # Alembic keeps the running migration in module globals
 _UPGRADE_LOCK = 0x0FA91  # any number; two programs that upgrade one PostgreSQL at once take turns
 
 
@@ -37,7 +39,7 @@ def current(url: str) -> str | None:
 
 def upgrade(url: str, revision: str = "head") -> None:
     """Brings the schema to `revision` in one transaction. Raises SchemaOutdated where the database is newer."""
-    with _connected(url) as conn:
+    with _in_process, _connected(url) as conn:
         _lock(conn)
         _refuse_newer(_revision(conn))
         command.upgrade(_config(conn), revision)
@@ -45,7 +47,7 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 def downgrade(url: str, revision: str) -> None:
     """Goes back to `revision` (`base` for an empty database). Data of removed tables and columns is lost."""
-    with _connected(url) as conn:
+    with _in_process, _connected(url) as conn:
         _lock(conn)
         command.downgrade(_config(conn), revision)
 
@@ -97,7 +99,9 @@ def _connected(url: str) -> Iterator[Connection]:
     try:
         with translated(engines.where), engines.writer.connect() as conn:
             if engines.dialect == "sqlite":
-                conn.exec_driver_sql("PRAGMA foreign_keys=OFF")  # batch mode rebuilds tables; off outside a transaction only
+                conn.exec_driver_sql(
+                    "PRAGMA foreign_keys=OFF"
+                )  # batch mode rebuilds tables; off outside a transaction only
                 conn.rollback()
             with conn.begin():
                 yield conn

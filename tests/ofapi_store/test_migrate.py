@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -57,10 +59,13 @@ def test_partial_indexes_exist(empty_store_url: str) -> None:
     opened.close()
 
 
-def test_two_programs_upgrade_at_once(empty_store_url: str) -> None:
-    """Several workers that start together take turns; all succeed."""
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(migrate.upgrade, [empty_store_url] * 3))
+def test_several_programs_upgrade_at_once(empty_store_url: str) -> None:
+    """Processes and threads that start together on a new store take turns; all succeed."""
+    code = "import sys; from ofapi_store import migrate; migrate.upgrade(sys.argv[1])"
+    programs = [subprocess.Popen([sys.executable, "-c", code, empty_store_url]) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(migrate.upgrade, [empty_store_url] * 2))
+    assert [program.wait(60) for program in programs] == [0, 0]
     migrate.check(empty_store_url)
 
 
