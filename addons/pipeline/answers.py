@@ -62,7 +62,23 @@ def location(x: Exchange, value: str) -> str | None:
 
 def dumps(data: Any) -> bytes:
     """JSON of plain Python: Decimal as an exact number, datetime as `2025-01-01T01:01:01+00:00`."""
-    return orjson.dumps(data, _default, _OPTIONS)
+    try:
+        return orjson.dumps(data, _default, _OPTIONS)
+    except TypeError as e:
+        if "64-bit" not in str(e):
+            raise
+        return orjson.dumps(_without_big(data), _default, _OPTIONS)
+
+
+def _without_big(value: Any) -> Any:
+    """Integers beyond 64 bits as Decimal, which has a JSON form of any length."""
+    if isinstance(value, dict):
+        return {k: _without_big(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_big(v) for v in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return Decimal(value)
+    return value
 
 
 _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_NON_STR_KEYS
@@ -73,8 +89,6 @@ def _default(value: Any) -> Any:
         return orjson.Fragment(format(value, "f").encode()) if value.is_finite() else None
     if isinstance(value, set | frozenset):
         return sorted(value)
-    if isinstance(value, int):  # beyond 64 bits
-        return orjson.Fragment(str(value).encode())
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 

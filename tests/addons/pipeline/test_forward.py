@@ -7,8 +7,7 @@ import types
 
 import pytest
 
-from addons.pipeline.upstream import QueryMap, accepts_gzip, load_signer, own_session_headers
-from addons.pipeline.exchange import Headers
+from addons.pipeline.upstream import load_signer
 from tests.addons.pipeline.harness import Bench
 
 
@@ -85,34 +84,3 @@ async def test_the_operators_signer_adds_headers(bench: Bench, monkeypatch: pyte
     assert (got.status, got.json["error"]) == (502, "upstream_signer_failed")
     assert len(bench.sent) == 1
     assert await bench.gateway.parts.meter.balance(bench.team.id) == 999
-
-
-@pytest.mark.parametrize("name", ["nowhere_at_all:x", "json:nothing", "json:__doc__"])
-def test_a_signer_that_is_none_stops_the_start(name: str) -> None:
-    """The message names the config key."""
-    with pytest.raises(ValueError, match="upstream.signer"):
-        load_signer(name)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [("gzip", True), ("br, GZIP;q=0.5", True), ("*", True), ("br", False), (None, False), ("gzip;q=0", False), ("xgzip", False)],
-)
-def test_accept_encoding_is_read(value: str | None, expected: bool) -> None:
-    """`q=0` is a no."""
-    assert accepts_gzip(value) is expected
-
-
-def test_query_maps() -> None:
-    """Renames, dropped names, values, lists that are split, and the rule's own parameters."""
-    rule = QueryMap({"ids": "m[]"}, frozenset({"fresh"}), {"filter": {"with_tips": "who_tipped"}}, (("a", "1"),), {"ids": ","})
-    assert rule.apply("ids=1,2&fresh=1&filter=with_tips&x=%2F") == "a=1&m[]=1&m[]=2&filter=who_tipped&x=%2F"
-    assert rule.apply("a=9") == "a=9"
-
-
-def test_a_client_with_its_own_session_keeps_its_headers() -> None:
-    """All but ours and the hop's."""
-    mine = Headers(
-        [("Cookie", "s=1"), ("sign", "x"), ("Authorization", "Bearer k"), ("X-OFAPI-Account", "a"), ("Connection", "x-hop"), ("X-Hop", "1")]
-    )
-    assert [k for k, _ in own_session_headers(mine)] == ["Cookie", "sign"]

@@ -1,0 +1,58 @@
+"""Keys and accounts: who may do what."""
+
+from __future__ import annotations
+
+import pytest
+
+from addons.pipeline.auth import CachedDirectory, bearer_token
+from addons.pipeline.exchange import AccountContext, Headers, Principal
+
+
+@pytest.mark.parametrize(
+    ("headers", "token"),
+    [
+        ([("Authorization", "Bearer abc")], "abc"),
+        ([("authorization", "bearer   abc ")], "abc"),
+        ([("X-API-Key", "abc")], "abc"),
+        ([("Authorization", "Basic abc"), ("X-API-Key", "abc")], None),
+        ([("Authorization", "Bearer ")], None),
+        ([("Authorization", "abc")], None),
+        ([], None),
+    ],
+)
+def test_the_token_of_a_request(headers: list[tuple[str, str]], token: str | None) -> None:
+    """Authorization decides where it is sent; X-API-Key only without it."""
+    assert bearer_token(Headers(headers)) == token
+
+
+class Source:
+    def __init__(self) -> None:
+        self.reads = 0
+
+    async def principal(self, token_hash: str) -> Principal | None:
+        self.reads += 1
+        return None
+
+    async def account(self, account_id: str) -> AccountContext | None:
+        self.reads += 1
+        return None
+
+    async def account_of_user(self, onlyfans_id: str, team_id: str | None) -> AccountContext | None:
+        self.reads += 1
+        return None
+
+
+async def test_answers_are_kept_for_a_second_the_negative_ones_too() -> None:
+    """Guessing keys does not load the store; revoking works within a second."""
+    now, source = [0.0], Source()
+    directory = CachedDirectory(source, timer=lambda: now[0])
+    for _ in range(3):
+        await directory.principal("h")
+        await directory.account("a")
+    assert source.reads == 2
+    now[0] = 1.01
+    await directory.principal("h")
+    assert source.reads == 3
+    directory.forget()
+    await directory.account("a")
+    assert source.reads == 4
