@@ -119,6 +119,8 @@ class FileStore:
         self.index.put(key, copy, place)
         if before is not None and before.sha256 != copy.sha256 and not self.index.holds(before.sha256):
             self.path(before).unlink(missing_ok=True)
+        if (excess := self.index.total_bytes() - self.max_bytes) > 0:  # others arrived since `make_room`
+            self.evict(excess)
 
     def remove(self, key: str) -> bool:
         """Forget one copy, even while it is being sent (the bytes go with the last reader)."""

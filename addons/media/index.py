@@ -87,7 +87,7 @@ class MediaIndex:
         # cull_limit 0: diskcache never evicts by itself. Least-recently-used keeps an index over the time of use.
         self._cache = _Cache(
             str(folder), timeout=30, disk=TextDisk, cull_limit=0, eviction_policy="least-recently-used",
-            sqlite_synchronous=2, tag_index=True,
+            tag_index=True,
         )  # fmt: skip
         self._cache.index_files()
 
