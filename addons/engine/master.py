@@ -8,12 +8,15 @@ from mitmproxy import master, options
 from mitmproxy.addons import core, next_layer, proxyserver, tlsconfig
 from mitmproxy.tools.web.master import WebMaster
 
+from addons.engine.dispatch import CachedAddonManager
+
 
 class GatewayMaster(master.Master):
     """mitmdump without the addons that a gateway has no use for: each one costs time at each of the events of a flow."""
 
     def __init__(self, opts: options.Options, *serving: Any) -> None:
         super().__init__(opts)
+        self.addons = CachedAddonManager(self)
         self.addons.add(core.Core(), proxyserver.Proxyserver(), *serving, next_layer.NextLayer(), tlsconfig.TlsConfig())
 
 

@@ -128,6 +128,8 @@ def via_of(proxy_url: str) -> tuple[str, tuple[str, int]]:
 
 def route(flow: http.HTTPFlow, proxy_url: str | None) -> None:
     """Send this flow through the account's own proxy, or straight; either way not as the request before it."""
+    if proxy_url is None and flow.server_conn.via is None:
+        return
     server = Server(address=flow.server_conn.address)
     if proxy_url:
         server.via = via_of(proxy_url)  # type: ignore[assignment]

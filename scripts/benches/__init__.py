@@ -1,0 +1,1 @@
+"""Benches of the running gateway beside bare mitmdump; `scripts/bench --help`."""

@@ -1,0 +1,44 @@
+"""`scripts/bench passthrough|hybrid|memory`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from scripts.benches import compare, memory
+from scripts.cli.frame import REPO
+
+TARGETS = {"passthrough": 0.90, "hybrid": 0.80}
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("bench", choices=["passthrough", "hybrid", "memory"])
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of one measurement [4]")
+    parser.add_argument("--rounds", type=int, default=2, help="measurements of each, taken in turns [2]")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64], help="clients at once [1 16 64]")
+    parser.add_argument("--requests", type=int, default=50_000, help="memory: requests to send [50000]")
+    parser.add_argument("--web", action="store_true", help="memory: with mitmweb")
+    parser.add_argument("--rules", type=Path, default=REPO / "rules", help="folder of rules [rules]")
+    parser.add_argument("--json", action="store_true", help="one JSON value")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    args = arguments(argv)
+    if args.bench == "memory":
+        found = memory.run(args.rules, args.requests, web=args.web)
+        sys.stdout.write((json.dumps(found) if args.json else memory.text(found)) + "\n")
+        return 0 if found["flat"] else 1
+    rows = compare.run(args.bench, args.rules, args.connections, args.seconds, args.rounds)
+    result: dict[str, Any] = {"bench": args.bench, "target_ratio": TARGETS[args.bench], "rows": rows}
+    result["reached"] = all(row["ratio"] >= TARGETS[args.bench] for row in rows)
+    sys.stdout.write((json.dumps(result) if args.json else compare.text(result)) + "\n")
+    return 0 if result["reached"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
