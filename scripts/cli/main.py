@@ -27,6 +27,7 @@ GROUPS: dict[str, str] = {
     "keys": "API keys.",
     "accounts": "Connected OnlyFans accounts.",
     "jobs": "Work that happens later: look, retry, cancel.",
+    "media": "Cached media files: look, purge, verify.",
     "db": "Make, upgrade, check and back up the store.",
 }
 """Modules `scripts.cli.<name>` with an `app`; the name is the command's."""

