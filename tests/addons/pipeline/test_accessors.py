@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -51,10 +52,8 @@ def test_star_in_brackets_is_for_lists_only() -> None:
 def test_deep_values_are_no_crash() -> None:
     """A path that runs in jsonpath-ng on a deep value gives a Python error that a step may have, never a crash."""
     doc = Document(b'{"a":' + b"[" * 900 + b"]" * 900 + b"}")
-    try:
+    with contextlib.suppress(RecursionError):
         doc.find(compile_path("$..id"))
-    except RecursionError:
-        pass
 
 
 @pytest.mark.parametrize("text", ["", "  ", "$.", "$.a[", "$[?(", "a b c[", "$." + "a" * 600, "$.a[?(@.b ==)]"])

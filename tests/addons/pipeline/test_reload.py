@@ -155,9 +155,9 @@ async def test_folder_may_vanish_and_return(root: Path, tmp_path: Path) -> None:
     """When the whole folder is replaced, the last good rules go on and the new ones are found."""
     async with watched(root) as holder:
         good = holder()
-        root.rename(tmp_path / "old")
+        await asyncio.to_thread(root.rename, tmp_path / "old")
         await asyncio.sleep(0.3)
         assert holder() is good
-        root.mkdir()
+        await asyncio.to_thread(root.mkdir)
         (root / "z.yaml").write_text(rule("returned"))
         await until(lambda: "returned" in holder().by_id)
