@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-KEY_HELP = "Unauthorized. Send a valid API key as `Authorization: Bearer <key>`; `ofapi keys create` makes one."
+BAD_KEY = "Unauthorized. Go to https://app.onlyfansapi.com/api-keys to get your API key."  # clients compare this text
+KEY_HELP = "Send a valid API key as `Authorization: Bearer <key>`; on this gateway `ofapi keys create` makes one."
 
 
 class ApiError(Exception):
@@ -64,7 +65,7 @@ class NotFound(ApiError):
 
 
 class Unauthorized(ApiError):
-    def __init__(self, message: str = KEY_HELP, *, code: str = KEY_HELP) -> None:
+    def __init__(self, message: str = KEY_HELP, *, code: str = BAD_KEY) -> None:
         super().__init__(401, code, message, headers=(("WWW-Authenticate", "Bearer"),))
 
 
