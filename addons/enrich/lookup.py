@@ -108,7 +108,7 @@ class LookupStep:
             found = self.when.read(node)
             if found is None or found.raw in (b"null", b"false"):
                 return False
-        return all(_is(path.read(node), value, x) for path, value in self.only_where)
+        return not self.only_where or all(_is(path.read(node), value, x) for path, value in self.only_where)
 
     def _pick(self, wanted: Wanted, row: Row | None) -> Any:
         if isinstance(wanted, dict):

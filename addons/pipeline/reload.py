@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import os
 import signal
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from addons.pipeline.problems import Problem, RulesInvalid
 log = structlog.get_logger(__name__)
 
 SETTLE_S = 0.1
+LOOKS_UNTIL_WARNING = 100
 LOOK_AGAIN_MS = 2_000
 Print = tuple[tuple[str, int, int, int], ...]
 
@@ -123,11 +125,13 @@ class PlanHolder:
     async def _settle(self) -> None:
         """Wait until nobody writes to a rule file."""
         before = None
-        while True:
+        for look in itertools.count(1):
             now = await asyncio.to_thread(_quiet_fingerprint, self.root)
             if now is not None and now == before:
                 return
             before = now
+            if look % LOOKS_UNTIL_WARNING == 0:
+                log.warning("a rule file is still being written; the rules before it go on", folder=str(self.root))
             await asyncio.sleep(SETTLE_S)
 
 
