@@ -128,15 +128,11 @@ def _check_length(parts: Parts, x: Exchange) -> None:
 
 
 def request_mode(x: Exchange) -> BodyMode:
-    """Whether the request body may go on unread: uploads that no rule looks into may."""
+    """Whether the request body may go on unread: uploads may, unless a rule looks into them."""
+    if x.response is not None or x.mount in PUBLIC or x.state.get("idempotency_key") is not None:
+        return BodyMode.BUFFER
+    rule = x.match.rule if x.match else None
+    if rule is not None and (rule.source == "computed" or rule.spec.body or rule.request):
+        return BodyMode.BUFFER
     kind = (x.request.headers.get("content-type") or "").lower()
-    source = x.match.rule.source if x.match is not None else None
-    if x.response is not None or source == "computed":
-        return BodyMode.BUFFER
-    if source == "media":
-        return BodyMode.STREAM if kind.startswith("multipart/") else BodyMode.BUFFER
-    if x.mount in PUBLIC or x.state.get("idempotency_key") is not None:
-        return BodyMode.BUFFER
-    if x.match is not None and (x.match.rule.spec.body or x.match.rule.request):
-        return BodyMode.BUFFER
     return BodyMode.STREAM if kind.startswith(_UPLOAD_TYPES) else BodyMode.BUFFER

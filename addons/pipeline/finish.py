@@ -28,6 +28,17 @@ def counters(parts: Parts, x: Exchange) -> Counters:
     return Counters(used, parts.meter.last_balance(team), x.state.get("rate"), note)
 
 
+def add_counters(parts: Parts, x: Exchange, headers: Headers) -> None:
+    """The counters as headers. Media handlers and our file server price their own work: their figure stands."""
+    if x.principal is None:
+        return
+    own = headers.get("x-ofapi-credits-used")
+    if own is not None and own.isdigit():
+        x.notes.credits = int(own)
+    for name, value in counters(parts, x).headers():
+        headers.set(name, value)
+
+
 def response_mode(parts: Parts, x: Exchange, head: ResponseHead) -> BodyMode:
     """BUFFER what may be edited, wrapped, translated or kept for a replay; STREAM everything else."""
     if x.upstream is not None and x.upstream.internal:
@@ -87,7 +98,8 @@ def _editable(parts: Parts, x: Exchange, response: Response) -> bool:
 async def _present(parts: Parts, x: Exchange, response: Response) -> Response:
     body = response.body
     rule = x.match.rule if x.match else None
-    if rule is not None and (rule.steps or (rule.present and x.dialect == "envelope")):
+    stranger = x.mount == "upstream" and x.account is None
+    if rule is not None and not stranger and (rule.steps or (rule.present and x.dialect == "envelope")):
         x.state["base_url"] = base_url(parts, x) + x.state.get("prefix", "")
         body = await parts.editor.response(x, body)
     swap = parts.services.parts.get("media_swap")
@@ -148,8 +160,7 @@ def finish_head(parts: Parts, x: Exchange, head: ResponseHead) -> ResponseHead:
     else:
         headers = down_headers(head.headers, streamed=True)
         _add_location(x, head.headers, headers)
-    for name, value in counters(parts, x).headers() if x.principal else ():
-        headers.set(name, value)
+    add_counters(parts, x, headers)
     headers.set("X-OFAPI-Request-Id", x.id)
     return ResponseHead(head.status, headers)
 

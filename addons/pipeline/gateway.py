@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,9 @@ class Gateway:
             self.parts.meter.refund(x.reservation)
         await self._settle(x)
         x.notes.credits = x.reservation.used if x.reservation else x.notes.credits
-        x.response = self._final(x, local.answer_response(self.parts, x, answer, finish.counters(self.parts, x)))
+        response = local.answer_response(self.parts, x, answer, finish.counters(self.parts, x))
+        finish.add_counters(self.parts, x, response.headers)
+        x.response = self._final(x, response)
 
     async def _prepare_forward(self, x: Exchange) -> None:
         await forward.check_body(self.parts, x)
@@ -158,9 +161,7 @@ class Gateway:
     async def _finish(self, x: Exchange, response: Response) -> Response:
         answer = await finish.finish(self.parts, x, response)
         await self._settle(x)
-        if x.principal is not None:
-            for name, value in finish.counters(self.parts, x).headers():
-                answer.headers.set(name, value)
+        finish.add_counters(self.parts, x, answer.headers)
         return self._final(x, answer)
 
     def finish_head(self, x: Exchange, head: ResponseHead) -> ResponseHead:
@@ -261,10 +262,14 @@ class Gateway:
 
     def _answer_error(self, x: Exchange, error: Exception) -> None:
         if not isinstance(error, ApiError):
-            log.error("request failed", request_id=x.id, rule=x.rule_id, exc_info=error)
+            log.error("request failed", request_id=x.id, rule=x.rule_id, **_trace(error))
             error = internal_error(x.id)
         response = error_response(error, x.id)
-        if x.principal is not None:
-            for name, value in finish.counters(self.parts, x).headers():
-                response.headers.set(name, value)
+        finish.add_counters(self.parts, x, response.headers)
         x.response = self._final(x, response)
+
+
+def _trace(error: Exception) -> dict[str, str]:
+    """What an operator needs of an exception; never its locals or SQL parameters, which may be secrets."""
+    first = (str(error).splitlines() or [""])[0][:300]
+    return {"error": f"{type(error).__name__}: {first}", "trace": "".join(traceback.format_tb(error.__traceback__))}

@@ -76,7 +76,7 @@ async def call_handler(parts: Parts, x: Exchange, body: Any) -> Answer | Upstrea
 
 def answer_response(parts: Parts, x: Exchange, answer: Answer, counters: Counters) -> Response:
     """A handler's answer in the exchange's dialect."""
-    headers = [*answer.headers, *counters.headers()]
+    headers = list(answer.headers)
     if answer.raw is not None or answer.status in (204, 304):
         return Response(answer.status, Headers(headers), answer.raw or b"")
     data = answer.data if isinstance(answer.data, bytes) else dumps(answer.data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from addons.pipeline.exchange import Entry
-from tests.addons.pipeline.harness import Bench
+from tests.addons.pipeline.harness import Bench, json_answer
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,20 @@ async def test_sessions_of_their_own_need_permission(bench: Bench) -> None:
     cookie = {"Cookie": f"auth_id={bench.account.onlyfans_id}; sess=theirs"}
     got = await bench.call("GET", "/api2/v2/users/me", entry=entry, headers=cookie, token=None)
     assert got.status == 401
+
+
+async def test_a_stranger_with_a_session_of_its_own_gets_upstreams_answer(bench: Bench) -> None:
+    """With `proxy.allow_sessions`: its own cookies go up, and without an account of ours nothing is added."""
+    proxy = bench.gateway.parts.config.proxy.model_copy(update={"allow_sessions": True})
+    bench.gateway.parts.config = bench.gateway.parts.config.model_copy(update={"proxy": proxy})
+    entry = Entry("proxy_upstream", "https", "onlyfans.com", 443, "127.0.0.1")
+    target = "/api2/v2/subscriptions/subscribers?type=active"
+    bench.upstream = lambda _: json_answer({"list": [{"id": 1}]}, Set_Cookie="sess=new")
+    for user, edits in (("1", 0), (bench.account.onlyfans_id, 1)):
+        bench.gateway.parts.directory.forget()
+        cookie = {"Cookie": f"auth_id={user}; sess=theirs", "sign": "s"}
+        got = await bench.call("GET", target, entry=entry, headers=cookie, token=None)
+        assert (got.status, len(got.exchange.edits)) == (200, edits)
+        assert bench.sent[-1].headers.get("cookie") == cookie["Cookie"]
+        assert bench.sent[-1].headers.get("sign") == "s"
+        assert got.headers.get("set-cookie") == "sess=new"

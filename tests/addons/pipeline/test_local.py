@@ -87,3 +87,11 @@ async def test_public_mounts_are_answered_by_who_registered_them(bench: Bench) -
     got = await bench.raw("cdn/a", token=None)
     assert (got.body, got.headers.get("X-Own")) == (b"png", "1")
     assert bench.sent[0].internal
+
+
+async def test_who_prices_its_own_work_is_believed(bench: Bench) -> None:
+    """Media handlers and our file server charge by size: their figure is the one the client sees, once."""
+    handle(bench, Answer({}, headers=[("X-OFAPI-Credits-Used", "12")]))
+    got = await bench.call("POST", "/{a}/notes", body=b'{"name":"x"}')
+    assert got.headers.get_all("X-OFAPI-Credits-Used") == ["12"]
+    assert got.exchange.notes.credits == 12
