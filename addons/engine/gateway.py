@@ -313,6 +313,8 @@ class GatewayAddon:
         if state.settled:
             return
         state.settled = True
+        if self.observer is not None:
+            self.observer.hide_body(flow.request)
         open_flows = self._open.get(flow.client_conn.id)
         if open_flows is not None:
             open_flows.pop(flow.id, None)

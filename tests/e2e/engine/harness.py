@@ -13,14 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import argon2
+from mitmproxy import contentviews
 from mitmproxy import options as moptions
+from mitmproxy.master import Master
 
+from addons.config.serving import Retention
 from addons.engine import options as engine_options
 from addons.engine.gateway import GatewayAddon
-from addons.engine.master import GatewayMaster
+from addons.engine.master import GatewayMaster, GatewayWebMaster
 from addons.engine.patches import install
 from addons.engine.policy import Hosts, Policy
 from addons.engine.running import Listening, started
+from addons.inspect.contentview import OfapiView
+from addons.inspect.observer import FlowObserver
+from addons.inspect.retention import Retention as RetentionAddon
+from addons.inspect.web import access
 from addons.pipeline.errors import ApiError
 from addons.pipeline.exchange import (
     BodyMode,
@@ -107,7 +115,7 @@ class Running:
 
     gateway: FakeGateway
     where: Listening
-    master: GatewayMaster
+    master: Master
 
     @property
     def port(self) -> int:
@@ -141,6 +149,30 @@ async def engine(
     engine_options.apply(master.options, {"mode": modes, **overrides})
     async with started(master) as where:
         yield Running(gateway, where, master)
+
+
+WEB_PASSWORD = "correct horse"
+
+
+@functools.cache
+def web_hash() -> str:
+    return argon2.PasswordHasher(time_cost=1, memory_cost=64).hash(WEB_PASSWORD)
+
+
+@asynccontextmanager
+async def web_engine(gateway: FakeGateway, limits: Retention | None = None) -> AsyncIterator[tuple[Running, str]]:
+    """The engine as mitmweb; gives its URL too."""
+    policy = Policy()
+    install(policy)
+    contentviews.add(OfapiView())
+    door = access("127.0.0.1", engine_options.free_port("127.0.0.1"), web_hash())
+    addon = GatewayAddon(gateway, policy, HOSTS, observer=FlowObserver())  # type: ignore[arg-type]
+    master = GatewayWebMaster(moptions.Options(confdir=shared_ca_dir()), addon, RetentionAddon(limits or Retention()))
+    values = {**engine_options.serving_options(policy, None), **door.options()}
+    values["mode"] = ["reverse:http://placeholder@127.0.0.1:0"]
+    engine_options.apply(master.options, values)
+    async with started(master) as where:
+        yield Running(gateway, where, master), f"http://127.0.0.1:{door.port}"
 
 
 @dataclass

@@ -1,0 +1,86 @@
+"""mitmweb shows what happened, to whom has the password, and never a secret."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+
+from addons.config.serving import Retention
+from addons.pipeline.exchange import Edit, Exchange, Headers, Origin, Response
+from tests.e2e.engine.harness import WEB_PASSWORD, FakeGateway, client, reply, upstream, web_engine
+
+SECRETS = ["k-secret", "c-secret", "b-secret", "p-secret", "q-secret", "s-secret", "n-secret", "654321"]
+
+
+async def _get(url: str, path: str) -> Any:
+    headers = {"Authorization": f"Bearer {WEB_PASSWORD}"}
+    async with aiohttp.ClientSession() as session, session.get(url + path, headers=headers) as answer:
+        assert answer.status == 200, await answer.text()
+        return (await answer.read()).decode("utf-8", "replace")
+
+
+async def test_shows_the_way_of_a_request_without_its_secrets() -> None:
+    """Comment, marker and edits show; keys, cookies, x-bc, passwords and codes do not, while upstream got the real ones."""
+    gateway = FakeGateway("")
+
+    async def local(x: Exchange) -> Response | None:
+        x.edits.append(
+            Edit("/list/0/lastReplyAt", None, b'"2025"', "fans-active", "lookup", Origin("fans", "a/1", 5.0))
+        )
+        x.request.headers.set("Cookie", "sess=c-secret")
+        x.request.headers.set("x-bc", "b-secret")
+        if "authenticate" in x.request.target:
+            assert b"654321" in (x.request.body or b"")
+            return Response(200, Headers([("Content-Type", "application/json")]), b'{"token":"n-secret","ok":1}')
+        return None
+
+    gateway.local = local
+    answer = reply(b'{"x":1,"api_key":"s-secret"}', "200 OK", "application/json", "Set-Cookie: s=s-secret")
+    async with upstream(lambda s: answer) as up, web_engine(gateway) as (run, url):
+        gateway.base_url = up.url
+        async with client(run.port) as c:
+            got = await c.ask(
+                "POST", "/x?token=q-secret", "Authorization: Bearer k-secret", body=b'{"password":"p-secret"}'
+            )
+            assert got.body == b'{"x":1,"api_key":"s-secret"}'
+            got = await c.ask("PUT", "/api/authenticate/1", "Authorization: Bearer k-secret", body=b'{"code":"654321"}')
+            assert got.body == b'{"token":"n-secret","ok":1}'
+        assert (up.seen[0].header("cookie"), up.seen[0].header("x-bc")) == ("sess=c-secret", "b-secret")
+        assert up.seen[0].body == b'{"password":"p-secret"}'
+        assert up.seen[0].line.startswith("POST /x?token=q-secret ")
+        await asyncio.sleep(0.05)
+        listed = await _get(url, "/flows")
+        flows = json.loads(listed)
+        shown = [listed, await _get(url, "/events")]
+        paths = [f"/flows/{f['id']}/{m}/content.data" for f in flows for m in ("request", "response")]
+        view = await _get(url, f"/flows/{flows[0]['id']}/response/content/ofapi.json")
+        shown += [view, await _get(url, "/flows/dump"), *[await _get(url, path) for path in paths]]
+    assert [f["comment"].split(" · ")[0] for f in flows] == ["passthrough default"] * 2
+    assert all(f["marked"] == "⚪" for f in flows)
+    assert "/list/0/lastReplyAt: (absent)" in view.replace("\\u2192", "→")
+    for secret in SECRETS:
+        assert not any(secret in text for text in shown), secret
+
+
+async def test_password_is_wanted() -> None:
+    """Without the password there is nothing to see."""
+    async with web_engine(FakeGateway("http://127.0.0.1:1")) as (_, url), aiohttp.ClientSession() as session:
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            async with session.get(url + "/flows", headers=headers) as answer:
+                assert answer.status == 403
+
+
+async def test_flows_are_bounded_under_load() -> None:
+    """However many requests come, mitmweb keeps the newest only."""
+    async with upstream(lambda s: reply(b'{"x":1}')) as up:
+        async with web_engine(FakeGateway(up.url), Retention(max_flows=25)) as (run, _):
+            async with client(run.port) as c:
+                for _ in range(200):
+                    assert (await c.ask("GET", "/x")).status == 200
+            view = run.master.addons.get("view")
+            assert len(view._store) <= 25 + 55
+            run.master.addons.get("ofapi-retention").sweep()
+            assert len(view._store) == 25
