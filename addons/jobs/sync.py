@@ -182,24 +182,24 @@ class Sync:
             await self._tell(self.report.as_json())
             yield Page(reply.body, following, unknown)
 
-    async def _unknown(self, rule: CompiledRule, params: Mapping[str, str], body: bytes) -> int:
-        """How many rows of the rule's last observed table the store does not have yet."""
+    async def _unknown(self, rule: CompiledRule, params: Mapping[str, str], body: bytes) -> frozenset[str]:
+        """Ids of messages in the body that the store does not have yet."""
         scope = catalog.Scope(self._client.account.team_id, self._client.account.id)
-        count = 0
+        unknown: set[str] = set()
         for table, rows in observed_rows(rule.observe, params, body, rule.steps).items():
             keys = catalog.table(table).keys
             if table != "messages" or not keys:
                 continue
             wanted = {row[keys[0]] for row in rows if keys[0] in row}
             known = await self._services.store.aread(catalog.fetch, table, scope, keys[0], wanted, [keys[0]])
-            count += len(wanted) - len(known)
-        return count
+            unknown |= {str(key) for key in wanted - set(known)}
+        return frozenset(unknown)
 
     async def _messages(self, name: str, position: dict[str, Any]) -> None:
         """Chats, newest first, and the messages of each; later walks end where nothing is new."""
         query = position.get("query") or CHATS.query(None, self._services.clock()) + "&skip_users=none"
         async for page in self._pages(CHATS, {}, query):
-            fans = _chat_ids(page.body)
+            fans = [fan for fan, last in _chats(page.body) if position["full"] or last in page.unknown]
             self.report.of = (self.report.of or 0) + len(fans)
             if not position["full"] and not page.unknown:
                 break
@@ -266,11 +266,11 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One stored page. `next`: the query of the following one. `unknown`: messages that were new to the store."""
+    """One stored page. `next`: the query of the following one. `unknown`: ids of messages that were new to the store."""
 
     body: bytes
     next: str | None
-    unknown: int
+    unknown: frozenset[str]
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> Exception:
@@ -281,14 +281,19 @@ def _first(errors: BaseExceptionGroup[Any]) -> Exception:
     return found
 
 
-def _chat_ids(body: bytes) -> list[str]:
+def _chats(body: bytes) -> list[tuple[str, str]]:
+    """(id of the other user, id of the last message) of each chat."""
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
         return []
     rows = data.get("list", []) if isinstance(data, dict) else data
-    found = [row.get("withUser") for row in rows if isinstance(row, dict)]
-    return [str(user["id"]) for user in found if isinstance(user, dict) and "id" in user]
+    pairs = [(row.get("withUser"), row.get("lastMessage")) for row in rows if isinstance(row, dict)]
+    return [
+        (str(user["id"]), str(last.get("id")) if isinstance(last, dict) else "")
+        for user, last in pairs
+        if isinstance(user, dict) and "id" in user
+    ]
 
 
 def _all_links(conn: Any, account_id: str, kind: links.Kind) -> list[links.LinkRow]:

@@ -17,7 +17,7 @@ from ofapi_store.secrets import SecretBox
 async def hang(job: Job, services: Services) -> None:
     """Reports progress, says that it runs, and never ends."""
     await job.report({"at": "half way"})
-    Path(services.config.exports.dir / "running").write_text(str(job.id))
+    await asyncio.to_thread(Path(services.config.exports.dir / "running").write_text, str(job.id))
     await asyncio.sleep(600)
 
 

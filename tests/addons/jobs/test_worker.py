@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -282,12 +280,12 @@ async def test_killed_worker_is_taken_over(
     """kill -9 in the middle of a job: another worker runs it, with the progress that was reported."""
     job = enqueue(store, kind="test.hang")
     args = [sys.executable, "-m", "tests.addons.jobs.dying_worker", store_url, str(tmp_path)]
-    child = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = await asyncio.create_subprocess_exec(*args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        await until(lambda: (tmp_path / "running").exists(), 30)
+        await until((tmp_path / "running").exists, 30)
     finally:
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
+        child.kill()
+        await child.wait()
     assert row(store, job).state == "running"
     seen: list[tuple[int, Mapping[str, Any]]] = []
 

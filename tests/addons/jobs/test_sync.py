@@ -1,0 +1,143 @@
+"""addons/jobs/sync: after a sync the store holds what upstream has, whatever happened on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from addons.jobs import sync
+from addons.jobs.registry import GiveUp, Job, RetryLater
+from addons.pipeline.services import Services
+from ofapi_store import outbox
+from ofapi_store.engine import Store
+from scripts.simulator import Simulator
+from tests.addons.jobs.upstream import SMALL, connected
+
+ServicesOf = Callable[..., Services]
+
+
+@pytest.fixture
+def sim() -> Iterator[Simulator]:
+    with Simulator.start(**SMALL) as running:
+        yield running
+
+
+def count(store: Store, table: str) -> int:
+    with store.read() as conn:
+        return int(conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() or 0)
+
+
+def job(account: str, **payload: Any) -> Job:
+    return Job(1, sync.KIND, account, {"account": account, **payload})
+
+
+async def test_first_sync_brings_everything(sim: Simulator, store: Store, services_of: ServicesOf) -> None:
+    """Fans, messages, transactions, links and claimers of upstream are all in the store, lastReplyAt right for each fan."""
+    async with connected(sim, store, services_of) as (services, account):
+        await sync.sync_account(job(account), services)
+    assert count(store, "fans") >= SMALL["fans"]
+    assert count(store, "messages") == SMALL["messages"]
+    assert count(store, "transactions") == len(sim.truth.transactions(sim.creators[0].id))
+    assert count(store, "links") == SMALL["campaigns"] + SMALL["trials"]
+    assert count(store, "link_claims") > 0
+    truth = {int(k): v for k, v in sim.truth.last_reply(sim.creators[0].id).items() if v}
+    with store.read() as conn:
+        rows = conn.exec_driver_sql("SELECT fan_id, last_reply_at FROM fans WHERE last_reply_at IS NOT NULL").all()
+    assert {fan for fan, _ in rows} == set(truth)
+
+
+async def test_later_syncs_ask_for_what_is_new(sim: Simulator, sqlite_store: Store, services_of: ServicesOf) -> None:
+    """A second sync costs few requests and brings what happened since; a full one walks everything."""
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        await sync.sync_account(job(account), services)
+        first, messages = len(sim.requests), count(sqlite_store, "messages")
+        sim.clear_requests()
+        sim.happen("message", text="hello again")
+        await sync.sync_account(job(account), services)
+        assert len(sim.requests) < first / 2
+        assert count(sqlite_store, "messages") == messages + 1
+        sim.clear_requests()
+        await sync.sync_account(job(account, full=True), services)
+        assert len(sim.requests) >= first
+
+
+async def test_killed_sync_goes_on_where_it_was(sim: Simulator, sqlite_store: Store, services_of: ServicesOf) -> None:
+    """A walk that ends in the middle leaves its cursor; the next one asks only for the pages that are missing."""
+    pages = 0
+
+    async def dies(_: Mapping[str, Any]) -> None:
+        nonlocal pages
+        pages += 1
+        if pages == 2:
+            raise KeyboardInterrupt
+
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        broken = job(account, only=["fans"])
+        broken.report = dies
+        with pytest.raises(KeyboardInterrupt):
+            await sync.sync_account(broken, services)
+        sim.clear_requests()
+        await sync.sync_account(job(account, only=["fans"]), services)
+    asked = [r["path"] for r in sim.requests if "/subscribers" in r["path"]]
+    assert "offset=20" in asked[0]
+    assert count(sqlite_store, "fans") == SMALL["fans"]
+
+
+async def test_outage_is_tried_later(sim: Simulator, sqlite_store: Store, services_of: ServicesOf) -> None:
+    """Upstream down: the job is tried again, and nothing that was stored is lost."""
+    sim.faults.add("server_error", path="/payouts/transactions", count=0)
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        with pytest.raises(RetryLater):
+            await sync.sync_account(job(account), services)
+        assert count(sqlite_store, "fans") == SMALL["fans"]
+        sim.faults.clear()
+        sim.clear_requests()
+        await sync.sync_account(job(account), services)
+    assert count(sqlite_store, "transactions") == len(sim.truth.transactions(sim.creators[0].id))
+
+
+async def test_refused_collection_does_not_end_the_sync(
+    sim: Simulator, sqlite_store: Store, services_of: ServicesOf
+) -> None:
+    """A list that upstream forbids is noted as an error, and the others are walked."""
+    sim.faults.add("forbidden", path="/payouts/chargebacks", count=0)
+    reports: list[Mapping[str, Any]] = []
+
+    async def keep(report: Mapping[str, Any]) -> None:
+        reports.append(dict(report))
+
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        one = job(account, only=["chargebacks", "trial_links"])
+        one.report = keep
+        await sync.sync_account(one, services)
+    assert list(reports[-1]["errors"]) == ["chargebacks"]
+    assert reports[-1]["done"] == ["trial_links"]
+
+
+async def test_what_cannot_work_is_given_up(sim: Simulator, sqlite_store: Store, services_of: ServicesOf) -> None:
+    """Unknown accounts and collections, and dead sessions, fail at once with a text that says so."""
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        with pytest.raises(GiveUp, match="no connected account"):
+            await sync.sync_account(job("acct_none"), services)
+        with pytest.raises(GiveUp, match="unknown collection"):
+            await sync.sync_account(job(account, only=["nonsense"]), services)
+        sim.faults.add("dead_session", count=0)
+        with pytest.raises(GiveUp, match="connect the account again"):
+            await sync.sync_account(job(account), services)
+
+
+async def test_accounts_are_synced_when_due(sim: Simulator, sqlite_store: Store, services_of: ServicesOf) -> None:
+    """The schedule enqueues one sync per account whose last one is too long ago, and not twice."""
+    async with connected(sim, sqlite_store, services_of, sync={"interval_s": 900}) as (services, account):
+        for _ in range(2):
+            await sync.schedule(Job(1, "sync.schedule", None, {}), services)
+        with sqlite_store.read() as conn:
+            assert [j.key for j in outbox.list_jobs(conn, kind=sync.KIND)] == [account]
+        await sync.sync_account(job(account, only=["trial_links"]), services)
+        with sqlite_store.write() as conn:
+            outbox.cancel(conn, outbox.list_jobs(conn, kind=sync.KIND)[0].id)
+        await sync.schedule(Job(1, "sync.schedule", None, {}), services)
+        with sqlite_store.read() as conn:
+            assert [j.state for j in outbox.list_jobs(conn, kind=sync.KIND)] == ["cancelled"]
