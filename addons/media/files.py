@@ -78,6 +78,12 @@ class FileStore:
         """Whether filling pauses because the disk has no room. Eviction does not help: others use the disk too."""
         return self.free_bytes() < self.min_free_bytes
 
+    def has_room(self, size: int) -> bool:
+        """Whether `size` more bytes fit as things are."""
+        return (
+            self.index.total_bytes() + size <= self.max_bytes and self.free_bytes() - size >= self.min_free_bytes
+        )
+
     def make_room(self, size: int) -> None:
         """Evict until `size` more bytes fit below `max_bytes`. Raises DiskFull where the disk has no room."""
         if size > self.max_bytes:

@@ -7,13 +7,12 @@ must stay. Files are content-addressed: several keys may share one.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import orjson
 from diskcache import Cache, Disk
 
 MODE_RAW = 1  # diskcache's word for "the value column holds it"
@@ -21,8 +20,7 @@ TOUCH_S = 60.0
 CHUNK = 900  # SQLite allows more variables; older builds did not
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(NamedTuple):
     """A whole file that was saved. `id` names it in links, `salt` makes links of an earlier copy worthless.
 
     `last_modified` and `saved_at` are Unix seconds; `etag` is upstream's, as sent.
@@ -44,11 +42,11 @@ class Copy:
         return blob_path(self.sha256)
 
     def to_json(self) -> str:
-        return json.dumps(list(asdict(self).values()), separators=(",", ":"))
+        return orjson.dumps(self[:]).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Copy:
-        return cls(*json.loads(text))
+        return cls(*orjson.loads(text))
 
 
 def blob_path(sha256: str) -> str:
