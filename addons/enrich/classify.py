@@ -33,6 +33,7 @@ _TAG = re.compile(r"<[^<>]*>")
 _SPACE = re.compile(r"\s+")
 MAX_TEXT = 10_000
 
+
 class Pattern(Strict):
     starts: OneOrMore | None = Field(default=None, description="the text begins with one of these, as whole words")
     contains: OneOrMore | None = Field(default=None, description="one of these occurs in the text")

@@ -32,7 +32,9 @@ class JoinParams(Strict):
     on: dict[str, str] = Field(
         default={}, max_length=1, description="path inside the row → path inside the other object that must be equal"
     )
-    set: dict[str, str] = Field(min_length=1, description="target field (`a.b`: inside of `a`) → path inside the other object")
+    set: dict[str, str] = Field(
+        min_length=1, description="target field (`a.b`: inside of `a`) → path inside the other object"
+    )
 
 
 @dataclass(frozen=True, slots=True)

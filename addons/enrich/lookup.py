@@ -126,13 +126,21 @@ class Lookup:
     @classmethod
     def compile(cls, params: LookupParams, ctx: CompileContext) -> LookupStep:
         if ctx.where == "present":
-            raise RuleProblem(("table",), "rows are fetched once, for `steps`", "move the step from `present` to `steps`")
+            raise RuleProblem(
+                ("table",), "rows are fetched once, for `steps`", "move the step from `present` to `steps`"
+            )
         (column, key), *_ = params.by.items()
         named = {c: ("set", *where) for c, where in _columns(params.set)} | {column: ("by", column)}
         for name in params.defaults:
             if name not in named:
-                raise RuleProblem(("defaults", name), f"`{name}` is no column that `set` uses", "name a column of `set`")
-        names = {v[8:-1]: ("only_where", p) for p, v in params.only_where.items() if isinstance(v, str) and v.startswith("{params.")}
+                raise RuleProblem(
+                    ("defaults", name), f"`{name}` is no column that `set` uses", "name a column of `set`"
+                )
+        names = {
+            v[8:-1]: ("only_where", p)
+            for p, v in params.only_where.items()
+            if isinstance(v, str) and v.startswith("{params.")
+        }
         return LookupStep(
             table=params.table,
             each=at_path(params.each, ("each",)),

@@ -38,7 +38,9 @@ Convert = Literal["text", "int", "number"]
 class TemplateParams(Strict):
     each: JsonPathText = Field(default="$", description="the rows: objects of the body")
     set: dict[str, str] = Field(min_length=1, description="target field → text with `{parts}`")
-    convert: Convert | None = Field(default=None, alias="as", description="type of the values; default: as they are, else text")
+    convert: Convert | None = Field(
+        default=None, alias="as", description="type of the values; default: as they are, else text"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 class UnwrapParams(Strict):
     path: JsonPathText = Field(description="the value; where there is none, the body stays as it is")
 
+
 WHOLE = Access(writes=frozenset({"$"}))
 
 

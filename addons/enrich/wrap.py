@@ -17,7 +17,10 @@ from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 
 
 class WrapParams(Strict):
-    field: str | None = Field(default=None, min_length=1, description="name of the field; default: the body goes into a list")
+    field: str | None = Field(
+        default=None, min_length=1, description="name of the field; default: the body goes into a list"
+    )
+
 
 WHOLE = Access(writes=frozenset({"$"}))
 

@@ -152,7 +152,9 @@ def _params(params: Mapping[str, ParamRule], place: Place) -> None:
             for other in others:
                 if other not in params:
                     hint = did_you_mean(other, params, what="parameters")
-                    place.at(name, key).wrong("unknown-parameter", f"`{key}` names `{other}`, which is not declared", hint)
+                    place.at(name, key).wrong(
+                        "unknown-parameter", f"`{key}` names `{other}`, which is not declared", hint
+                    )
 
 
 def _param(rule: ParamRule, place: Place) -> None:

@@ -125,7 +125,9 @@ def _check(body: bytes, root: Node) -> None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
     try:  # msgspec refuses lone surrogates (`\ud800`), which JavaScript may send
-        json.loads(body.decode("utf-8", "surrogateescape"), parse_constant=_no_constant, parse_int=_skip, parse_float=_skip)
+        json.loads(
+            body.decode("utf-8", "surrogateescape"), parse_constant=_no_constant, parse_int=_skip, parse_float=_skip
+        )
     except (ValueError, RecursionError) as error:
         raise NotJson(f"the body is not JSON: {error}") from None
 

@@ -39,7 +39,8 @@ def explain(plan: Plan, method: str, target: str, *, mount: str = "/api") -> dic
     }
     if found is None:
         out["nearest"] = [
-            {**_rule(near.route), "distance": near.distance, "reason": near.reason} for near in plan.nearest(method, path)
+            {**_rule(near.route), "distance": near.distance, "reason": near.reason}
+            for near in plan.nearest(method, path)
         ]
         out["default"] = _default(plan, path)
     return out

@@ -127,7 +127,9 @@ def _entries(loaded: Loaded, source: Source) -> list[tuple[tuple[str | int, ...]
     if rules is None:
         return []
     if not isinstance(rules, list):
-        loaded.problems.append(source.problem(("rules",), "bad-value", "`rules` must be a list", "write `- id: …` entries"))
+        loaded.problems.append(
+            source.problem(("rules",), "bad-value", "`rules` must be a list", "write `- id: …` entries")
+        )
         return []
     return [(("rules", i), entry) for i, entry in enumerate(rules)]
 

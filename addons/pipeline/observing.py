@@ -107,4 +107,3 @@ def observed_rows(
         if rows:
             found.setdefault(observe.table, []).extend(rows)
     return found
-

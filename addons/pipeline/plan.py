@@ -136,7 +136,10 @@ class Plan:
     @cached_property
     def _matcher(self) -> Matcher[CompiledRule]:
         return Matcher(
-            Route.of(method, template, rule) for rule in self.rules if rule.active for method, template in rule.templates
+            Route.of(method, template, rule)
+            for rule in self.rules
+            if rule.active
+            for method, template in rule.templates
         )
 
     @cached_property
@@ -205,9 +208,7 @@ class Plan:
 def _near(route: RuleRoute, method: str, path: CanonicalPath) -> Near:
     parts, segments = route.template.parts, path.segments
     wrong = [
-        f"`{s}` is not `{p.text}`"
-        for p, s in zip(parts, segments, strict=False)
-        if p.kind == "literal" and p.text != s
+        f"`{s}` is not `{p.text}`" for p, s in zip(parts, segments, strict=False) if p.kind == "literal" and p.text != s
     ]
     distance = len(wrong)
     if len(parts) > len(segments) or (len(segments) > len(parts) and not route.template.has_rest):

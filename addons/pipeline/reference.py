@@ -69,7 +69,11 @@ def render() -> str:
         out += [f"## {title}\n", f"{inspect.getdoc(model)}\n", *_table(model)]
     out.append("## Addons\n")
     for name, addon in built_in().items():
-        out += [f"### {name}\n", f"{(sys.modules[addon.Params.__module__].__doc__ or '').strip()}\n", *_table(addon.Params)]
+        out += [
+            f"### {name}\n",
+            f"{(sys.modules[addon.Params.__module__].__doc__ or '').strip()}\n",
+            *_table(addon.Params),
+        ]
         out += _inner(addon.Params)
     out.append("## Errors\n")
     out += ["| code | meaning |", "|---|---|", *(f"| `{code}` | {text} |" for code, text in CODES.items())]
@@ -90,7 +94,9 @@ def _table(model: type[BaseModel]) -> list[str]:
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, info in model.model_fields.items():
         kind, default = _kind(info.annotation), _default(info)
-        rows.append(f"| `{info.alias or name}` | {kind} | {default} | {(info.description or '').replace('|', chr(92) + '|')} |")
+        rows.append(
+            f"| `{info.alias or name}` | {kind} | {default} | {(info.description or '').replace('|', chr(92) + '|')} |"
+        )
     return [*rows, ""]
 
 

@@ -46,7 +46,9 @@ class ParamRule(Strict):
     max: float | None = Field(default=None, description="greatest number; strings and arrays: greatest length")
     min_length: int | None = Field(default=None, ge=0, description="least characters of a string, or items of an array")
     max_length: int | None = Field(default=None, ge=0, description="most characters of a string, or items of an array")
-    pattern: str | None = Field(default=None, description="regular expression that must be found in the string; anchor it with `^…$`")
+    pattern: str | None = Field(
+        default=None, description="regular expression that must be found in the string; anchor it with `^…$`"
+    )
     items: ParamRule | None = Field(default=None, description="arrays: what each item must be")
     separator: str | None = Field(default=None, min_length=1, description="arrays in a query: `a,b` is two items, too")
     fields: dict[str, ParamRule] | None = Field(default=None, description="objects: what each field must be")
@@ -56,7 +58,9 @@ class ParamRule(Strict):
     only_with: dict[str, list[JsonValue]] = Field(
         default={}, description="accepted only while the other field has one of these values"
     )
-    unsupported: str | None = Field(default=None, description="422 with this text when sent: a promise that cannot be kept here")
+    unsupported: str | None = Field(
+        default=None, description="422 with this text when sent: a promise that cannot be kept here"
+    )
     help: str = Field(default="", description="one line for people")
 
 
@@ -67,7 +71,9 @@ class QueryRule(Strict):
     drop: list[str] = Field(default=[], description="client names that stay here")
     values: dict[str, dict[str, str]] = Field(default={}, description="client name → its value → upstream's value")
     default: dict[str, str] = Field(default={}, description="upstream name → value sent when the client sends none")
-    split: dict[str, str] = Field(default={}, description="client name → separator; each part goes up as its own parameter")
+    split: dict[str, str] = Field(
+        default={}, description="client name → separator; each part goes up as its own parameter"
+    )
 
 
 class StepRule(BaseModel):
@@ -76,8 +82,12 @@ class StepRule(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     addon: str = Field(description="name of the addon")
-    id: str | None = Field(default=None, description="name of the step in logs and edits; default: `<addon>` or `<addon>-<n>`")
-    on_error: OnError = Field(default="skip", description="skip: the step has not run; fail: the request fails with 503")
+    id: str | None = Field(
+        default=None, description="name of the step in logs and edits; default: `<addon>` or `<addon>-<n>`"
+    )
+    on_error: OnError = Field(
+        default="skip", description="skip: the step has not run; fail: the request fails with 503"
+    )
     deadline_ms: int = Field(default=2000, ge=1, le=60_000, description="longest wait for the rows of the step")
 
 
@@ -89,7 +99,9 @@ class ObserveRule(Strict):
     columns: dict[str, JsonPathText] = Field(
         min_length=1, description="column → path inside the object, or `=text` / `={param}` for a constant"
     )
-    when: JsonPathText | None = Field(default=None, description="only objects with a value other than null or false here")
+    when: JsonPathText | None = Field(
+        default=None, description="only objects with a value other than null or false here"
+    )
     keep_null: bool = Field(default=True, description="false: a null in the body does not overwrite a stored value")
 
 
@@ -99,7 +111,9 @@ class PageRule(Strict):
     kind: Literal["offset", "marker", "cursor", "none"] = Field(
         description="offset: goes on by `limit`; marker: upstream's `nextMarker`; cursor: the last row's id; none: no paging"
     )
-    param: str | None = Field(default=None, description="query parameter that moves on; default: the usual one of the kind")
+    param: str | None = Field(
+        default=None, description="query parameter that moves on; default: the usual one of the kind"
+    )
     limit: int = Field(default=10, ge=1, description="page size when the client sends no `limit`")
 
 
@@ -121,22 +135,30 @@ class RuleModel(Strict):
     """One rule: which requests, where their answer comes from, and what happens to it."""
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80, description="kebab-case, unique over all files")
-    match: OneOrMore = Field(min_length=1, description="`METHOD /{account}/path`, one or several spellings; METHOD may be `*`")
+    match: OneOrMore = Field(
+        min_length=1, description="`METHOD /{account}/path`, one or several spellings; METHOD may be `*`"
+    )
     source: Source = Field(description="hybrid, computed, passthrough or media")
     why: str = Field(min_length=1, description="one sentence; shown by `ofapi rules explain`")
     owner: str | None = Field(default=None, description="who looks after this rule")
     priority: int = Field(default=0, ge=-1000, le=1000, description="higher wins over every other measure")
     state: Literal["active", "disabled"] = Field(default="active", description="disabled: checked, never matched")
-    params: dict[str, ParamRule] = Field(default={}, description="query parameters that are checked before anything leaves")
+    params: dict[str, ParamRule] = Field(
+        default={}, description="query parameters that are checked before anything leaves"
+    )
     body: dict[str, ParamRule] = Field(default={}, description="fields of the JSON request body, checked the same way")
-    upstream: str | None = Field(default=None, description="`METHOD /api2/v2/path?fixed=value`, with parameters of `match`")
+    upstream: str | None = Field(
+        default=None, description="`METHOD /api2/v2/path?fixed=value`, with parameters of `match`"
+    )
     query: QueryRule = Field(default=QueryRule(), description="client query → upstream query")
     request: list[StepRule] = Field(default=[], description="edits of the JSON request body")
     observe: list[ObserveRule] = Field(default=[], description="rows for the store")
     steps: list[StepRule] = Field(default=[], description="edits of upstream's body, both dialects, in list order")
     present: PresentRule = Field(default=PresentRule(), description="envelope dialect only")
     handler: str | None = Field(default=None, description="computed and media rules: `<family>.<function>`")
-    args: dict[str, JsonValue] = Field(default={}, description="computed and media rules: settings that the handler gets")
+    args: dict[str, JsonValue] = Field(
+        default={}, description="computed and media rules: settings that the handler gets"
+    )
     credits: int | None = Field(default=None, ge=0, description="cost of one request; default: config's table")
     timeout_s: float | None = Field(default=None, gt=0, le=3600, description="longest wait for upstream")
 

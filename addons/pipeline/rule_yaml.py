@@ -114,7 +114,13 @@ def parse_source(source: Source, raw: bytes) -> None:
         _at(source, error.mark, "yaml-bomb", str(error), "rules need neither deep nesting nor many aliases")
     except yaml.MarkedYAMLError as error:
         what = " ".join(part for part in (error.context, error.problem) if part)
-        _at(source, error.problem_mark or error.context_mark, "yaml-syntax", f"not YAML: {what}", "see the line above too")
+        _at(
+            source,
+            error.problem_mark or error.context_mark,
+            "yaml-syntax",
+            f"not YAML: {what}",
+            "see the line above too",
+        )
     except yaml.YAMLError as error:
         _at(source, None, "yaml-syntax", f"not YAML: {str(error).splitlines()[0]}")
     else:

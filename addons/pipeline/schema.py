@@ -28,7 +28,11 @@ def build_schema(addons: Mapping[str, StepAddon] | None = None) -> dict[str, Any
         key = refs[addon.Params, "validation"]["$ref"].removeprefix("#/$defs/")
         defs[key] = _merged(defs[key], step, name, addon)
         names.append({"$ref": f"#/$defs/{key}"})
-    defs["StepRule"] = {"description": _first(StepRule.__doc__), "oneOf": names, "discriminator": {"propertyName": "addon"}}
+    defs["StepRule"] = {
+        "description": _first(StepRule.__doc__),
+        "oneOf": names,
+        "discriminator": {"propertyName": "addon"},
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Rule file",

@@ -13,7 +13,12 @@ from addons.pipeline.steps import RuleProblem
 from tests.addons.enrich.bench import run
 
 AT = datetime(2025, 1, 1, 1, 1, 1, tzinfo=UTC)
-FANS: dict[str, Any] = {"table": "fans", "each": "$.list[*]", "by": {"fan_id": "id"}, "set": {"lastReplyAt": "last_reply_at"}}
+FANS: dict[str, Any] = {
+    "table": "fans",
+    "each": "$.list[*]",
+    "by": {"fan_id": "id"},
+    "set": {"lastReplyAt": "last_reply_at"},
+}
 
 
 def test_number_and_text_keys_find_the_same_row() -> None:
@@ -27,7 +32,11 @@ def test_number_and_text_keys_find_the_same_row() -> None:
 
 def test_several_targets_in_one_step() -> None:
     """A chat and its embedded user are set at once; an absent object is not made."""
-    params = {**FANS, "by": {"fan_id": "withUser.id"}, "set": {"lastReplyAt": "last_reply_at", "withUser.lastReplyAt": "last_reply_at", "no.x": "last_reply_at"}}
+    params = {
+        **FANS,
+        "by": {"fan_id": "withUser.id"},
+        "set": {"lastReplyAt": "last_reply_at", "withUser.lastReplyAt": "last_reply_at", "no.x": "last_reply_at"},
+    }
     ran = run("lookup", params, {"list": [{"withUser": {"id": 7}}]}, rows={"7": {"last_reply_at": AT}})
     text = "2025-01-01T01:01:01+00:00"
     assert ran.value == {"list": [{"withUser": {"id": 7, "lastReplyAt": text}, "lastReplyAt": text}]}
@@ -43,13 +52,22 @@ def test_nested_object_with_defaults() -> None:
         "defaults": {"tags": [], "loading": True},
     }
     rows = {"1": {"tags": ["a"], "revenue_total": Decimal("12.10"), "loading": False}}
-    assert run("lookup", params, b'{"id":1}', rows=rows).body == b'{"id":1,"tags":["a"],"revenue":{"total":12.10,"isLoading":false}}'
-    assert run("lookup", params, {"id": 2}).value == {"id": 2, "tags": [], "revenue": {"total": None, "isLoading": True}}
+    assert (
+        run("lookup", params, b'{"id":1}', rows=rows).body
+        == b'{"id":1,"tags":["a"],"revenue":{"total":12.10,"isLoading":false}}'
+    )
+    assert run("lookup", params, {"id": 2}).value == {
+        "id": 2,
+        "tags": [],
+        "revenue": {"total": None, "isLoading": True},
+    }
 
 
 def test_only_if_found() -> None:
     """`only_if_found` leaves rows alone that the store does not have."""
-    ran = run("lookup", {**FANS, "only_if_found": True}, {"list": [{"id": 7}, {"id": 8}]}, rows={"8": {"last_reply_at": None}})
+    ran = run(
+        "lookup", {**FANS, "only_if_found": True}, {"list": [{"id": 7}, {"id": 8}]}, rows={"8": {"last_reply_at": None}}
+    )
     assert ran.value == {"list": [{"id": 7}, {"id": 8, "lastReplyAt": None}]}
 
 
@@ -68,7 +86,9 @@ def test_rows_are_not_for_present() -> None:
         run("lookup", FANS, {}, where="present")
 
 
-@pytest.mark.parametrize("bad", [{"by": {}}, {"by": {"a": "a", "b": "b"}}, {"set": {}}, {"set": {"x": 5}}, {"tabel": "x"}])
+@pytest.mark.parametrize(
+    "bad", [{"by": {}}, {"by": {"a": "a", "b": "b"}}, {"set": {}}, {"set": {"x": 5}}, {"tabel": "x"}]
+)
 def test_bad_parameters(bad: dict[str, Any]) -> None:
     """One key column, at least one target, no unknown key."""
     with pytest.raises(ValidationError):

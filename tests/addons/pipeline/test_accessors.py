@@ -20,7 +20,9 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=15,
 )
-HOPS = st.sampled_from([".a", ".b", ".list", "['x y']", ".*", "[0]", "[-1]", "[1]", "[0,2]", "[1:]", "[:2]", "[::2]", "[-2:]", ".a,b"])
+HOPS = st.sampled_from(
+    [".a", ".b", ".list", "['x y']", ".*", "[0]", "[-1]", "[1]", "[0,2]", "[1:]", "[:2]", "[::2]", "[-2:]", ".a,b"]
+)
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=4) | st.lists(VALUES, max_size=4), st.lists(HOPS, max_size=4))
@@ -33,7 +35,10 @@ def test_compiled_paths_find_what_jsonpath_ng_finds(value: Any, hops: list[str])
     assert [n.value() for n in doc.find(accessor)] == [d.value for d in parse(text).find(value)]
 
 
-@given(VALUES.filter(lambda v: isinstance(v, dict | list)), st.sampled_from(["$..a", "$.list[?(@.a)]", "$.list[?(@.a > 0)].b"]))
+@given(
+    VALUES.filter(lambda v: isinstance(v, dict | list)),
+    st.sampled_from(["$..a", "$.list[?(@.a)]", "$.list[?(@.a > 0)].b"]),
+)
 def test_other_paths_run_in_jsonpath_ng(value: Any, text: str) -> None:
     """Filters and descendants are not compiled, and their results are nodes that can be edited."""
     accessor = compile_path(text)
@@ -65,7 +70,13 @@ def test_bad_paths(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "fields"),
-    [("id", ("id",)), ("$.id", ("id",)), ("withUser.id", ("withUser", "id")), ("'odd name'.id", ("odd name", "id")), ("$", ())],
+    [
+        ("id", ("id",)),
+        ("$.id", ("id",)),
+        ("withUser.id", ("withUser", "id")),
+        ("'odd name'.id", ("odd name", "id")),
+        ("$", ()),
+    ],
 )
 def test_field_chains(text: str, fields: tuple[str, ...]) -> None:
     """Inside a row, a path is a field or a chain of fields; `$` is the row."""

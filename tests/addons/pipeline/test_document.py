@@ -17,7 +17,21 @@ from addons.pipeline.node import Node
 SPACE = st.sampled_from(["", "", "", " ", "\n  ", "\t"])
 NAME = st.sampled_from(["id", "a", "b", "é", "x y", "\\u0061", "list", ""])
 SCALAR = st.sampled_from(
-    ["1", "1.10", "-0", "1e5", "9" * 80, "null", "true", "false", '""', '"x\\/y"', '"\\ud83d\\ude00"', '"\\ud800"', '"é,]}"']
+    [
+        "1",
+        "1.10",
+        "-0",
+        "1e5",
+        "9" * 80,
+        "null",
+        "true",
+        "false",
+        '""',
+        '"x\\/y"',
+        '"\\ud83d\\ude00"',
+        '"\\ud800"',
+        '"é,]}"',
+    ]
 )
 
 
@@ -30,7 +44,12 @@ def json_text(draw: st.DrawFn, depth: int = 3) -> str:
     ws = lambda: draw(SPACE)  # noqa: E731
     size = draw(st.integers(0, 4))
     if kind % 2:
-        return "[" + ",".join(f"{ws()}{draw(json_text(depth - 1))}{ws()}" for _ in range(size)) + (ws() if not size else "") + "]"
+        return (
+            "["
+            + ",".join(f"{ws()}{draw(json_text(depth - 1))}{ws()}" for _ in range(size))
+            + (ws() if not size else "")
+            + "]"
+        )
     members = [f'{ws()}"{draw(NAME)}"{ws()}:{ws()}{draw(json_text(depth - 1))}{ws()}' for _ in range(size)]
     return "{" + ",".join(members) + (ws() if not size else "") + "}"
 
@@ -103,7 +122,11 @@ def test_failed_transaction_leaves_nothing(text: str, data: st.DataObject) -> No
         for node in nodes(doc.root):
             if node.kind == "object":
                 for name in [name for name, _ in node.items()]:
-                    data.draw(st.sampled_from([node.remove, lambda n, o=node: o.rename(n, "q"), lambda n, o=node: o.set(n, b"[]")]))(name)
+                    data.draw(
+                        st.sampled_from(
+                            [node.remove, lambda n, o=node: o.rename(n, "q"), lambda n, o=node: o.set(n, b"[]")]
+                        )
+                    )(name)
                 node.set("kept", b"2")
         doc.wrap("all")
         raise ZeroDivisionError
@@ -172,7 +195,22 @@ def test_set_splices(body: bytes, expected: bytes | None) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b" ", b"5", b'"x"', b"null", b"true", b"{", b"[1,]", b'{"a":01}', b'{"a":NaN}', b"\xef\xbb\xbf{}", b"{}x", b"<html>", b"'a'"],
+    [
+        b"",
+        b" ",
+        b"5",
+        b'"x"',
+        b"null",
+        b"true",
+        b"{",
+        b"[1,]",
+        b'{"a":01}',
+        b'{"a":NaN}',
+        b"\xef\xbb\xbf{}",
+        b"{}x",
+        b"<html>",
+        b"'a'",
+    ],
 )
 def test_what_is_not_json(body: bytes) -> None:
     """An empty body, a scalar, a BOM and invalid JSON are NotJson."""

@@ -85,7 +85,16 @@ def test_collisions_across_files_name_both_places(tmp_path: Path) -> None:
 
 def test_which_files_are_loaded(tmp_path: Path) -> None:
     """`.yaml` and `.yml` in subfolders, but nothing whose name begins with `.` or `_`."""
-    for name in ("a.yaml", "sub/b.yml", ".hidden.yaml", "_draft.yaml", "_old/c.yaml", "d.json", "e.yaml~", ".git/f.yaml"):
+    for name in (
+        "a.yaml",
+        "sub/b.yml",
+        ".hidden.yaml",
+        "_draft.yaml",
+        "_old/c.yaml",
+        "d.json",
+        "e.yaml~",
+        ".git/f.yaml",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(GOOD.format(id=Path(name).stem.strip("._")))
     assert [p.relative_to(tmp_path).as_posix() for p in rule_files(tmp_path)] == ["a.yaml", "sub/b.yml"]

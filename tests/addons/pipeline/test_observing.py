@@ -26,7 +26,9 @@ def rows(compiled: CompiledObserve, body: bytes, **params: str) -> Any:
 
 def test_columns_are_read() -> None:
     """Values come as plain Python, money exact; an absent field is left out, so that it does not erase."""
-    found = rows(observe(columns={"fan_id": "id", "spent": "sub.sum", "name": "name"}), b'{"list":[{"id":7,"sub":{"sum":1.10}}]}')
+    found = rows(
+        observe(columns={"fan_id": "id", "spent": "sub.sum", "name": "name"}), b'{"list":[{"id":7,"sub":{"sum":1.10}}]}'
+    )
     assert found == [{"fan_id": 7, "spent": Decimal("1.10")}]
 
 

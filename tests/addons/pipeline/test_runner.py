@@ -126,7 +126,9 @@ async def test_only_named_fields_differ(services: Services, account: AccountRow,
     assert out == body.replace(b'"s":"\xff"', b'"s":"\xff","lastReplyAt":"' + REPLY.encode() + b'"')
 
 
-async def test_value_of_upstream_is_replaced_and_recorded(services: Services, account: AccountRow, tmp_path: Path) -> None:
+async def test_value_of_upstream_is_replaced_and_recorded(
+    services: Services, account: AccountRow, tmp_path: Path
+) -> None:
     """Where upstream sends the field already, the rule's step wins and the edit keeps the old value."""
     x = exchange(tmp_path, LOOKUP, account)
     out = json.loads(await run(services, x, {"list": [{"lastReplyAt": "old", "id": 7}]}))
@@ -136,7 +138,15 @@ async def test_value_of_upstream_is_replaced_and_recorded(services: Services, ac
 
 @pytest.mark.parametrize(
     "body",
-    [{"list": []}, {"list": {"id": 7}}, {"list": None}, {}, [], {"list": [None, 5, "x", []]}, {"list": [{"name": "no id"}, {"id": None}, {"id": {}}]}],
+    [
+        {"list": []},
+        {"list": {"id": 7}},
+        {"list": None},
+        {},
+        [],
+        {"list": [None, 5, "x", []]},
+        {"list": [{"name": "no id"}, {"id": None}, {"id": {}}]},
+    ],
 )
 async def test_odd_bodies_change_nothing(services: Services, account: AccountRow, tmp_path: Path, body: Any) -> None:
     """A page of zero, an object where a list was expected, dead rows and missing ids: no error, no change."""
