@@ -68,9 +68,11 @@ class MediaIdentity:
 
     def key_of(self, pattern: int, path: str, query: str, url: str) -> MediaKey | None:
         """As `key`, for a URL that was already taken apart: `pattern` is the index of its host's pattern."""
-        if len(path) < 2 or _DOTS.search(path) or _BAD_ESCAPE.search(path):
+        if len(path) < 2 or ("/." in path and _DOTS.search(path)):
             return None
         if "%" in path:
+            if _DOTS.search(path) or _BAD_ESCAPE.search(path):
+                return None
             path = _ESCAPE.sub(_normal_escape, path)
         text = f"{self.hosts[pattern]} {path}"
         if self.identity_params and query:

@@ -49,7 +49,7 @@ class LinkSigner:
     def path(self, file_id: str, salt: str, name: str, *, ends: int | None = None, public: bool = False) -> str:
         """The link's path. `ends`: Unix seconds; default from `ttl_s`."""
         word = "p" if public else f"{self.default_end() if ends is None else ends:x}"
-        return f"/f/{file_id}/{word}.{_sign(self._keys[0], file_id, word, salt)}/{quote(name, safe='')}"
+        return _path(self._keys[0], file_id, word, salt, name)
 
     def default_end(self) -> int:
         step = self._ttl // STABLE_PARTS
@@ -77,6 +77,11 @@ def file_id(key_text: str) -> str:
 
 
 @lru_cache(maxsize=65_536)
+def _path(key: bytes, file_id: str, word: str, salt: str, name: str) -> str:
+    """Cached: lists that clients poll hold the same files over and over."""
+    return f"/f/{file_id}/{word}.{_sign(key, file_id, word, salt)}/{quote(name, safe='')}"
+
+
 def _sign(key: bytes, file_id: str, word: str, salt: str) -> str:
     digest = hmac.digest(key, f"{file_id}.{word}.{salt}".encode(), "sha256")
     return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-INLINE_KEYS = 250  # a lookup of more keys than that, about a millisecond, runs in a thread
+INLINE_KEYS = 500  # a lookup of more keys than that, about a millisecond, runs in a thread
 TOUCH_S = 5.0
 SWEEP_S = 3600.0
 PASSED_UP = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
@@ -123,7 +123,9 @@ class MediaService:
         else:
             copies = await asyncio.to_thread(self.files.index.get_many, keys)
         root = self.public_root(x.entry)
-        result = swapping.put(body, found, {key: root + self.path(copy) for key, copy in copies.items()})
+        ends = self.signer.default_end()
+        links = {key: root + self.path(copy, ends=ends) for key, copy in copies.items()}
+        result = swapping.put(body, found, links)
         self._used.update(copies)
         x.notes.swapped += result.count
         if result.missing:
