@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import BigInteger, Connection, Table, func, literal_column, select, type_coerce
 
 from ofapi_store.models.observed import Chargeback, Message, Transaction
 from ofapi_store.types import EPOCH
@@ -39,7 +39,7 @@ class Sums:
 def daily(conn: Connection, account_ids: Sequence[str], start: datetime, end: datetime) -> list[Sums]:
     """Sums of transactions with `start <= created_at <= end`, oldest day first."""
     c = TRANSACTIONS.c
-    day = c.created_at.op("/", return_type=c.amount.type)(DAY_US)
+    day = type_coerce(c.created_at, BigInteger).op("/")(literal_column(str(DAY_US)))
     gone = func.coalesce(c.status, "").in_(REFUNDED)
     sums = (func.count(), func.sum(c.amount), func.sum(func.coalesce(c.net, 0)), func.sum(func.coalesce(c.fee, 0)))
     query = (
