@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ColumnElement, Dialect, Integer, Text, literal_column, type_coerce
+from sqlalchemy import JSON, BigInteger, ColumnElement, Dialect, Integer, String, Text, literal_column, type_coerce
 from sqlalchemy.types import TypeDecorator
 
 from ofapi_store.errors import BadValue
@@ -27,6 +27,8 @@ _NAIVE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?")
 # SQLite numbers rows by itself for INTEGER PRIMARY KEY only.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
 Json = JSON(none_as_null=True)
+# compared byte by byte, whatever the locale of the database: the order of ULIDs is the order of time
+Ulid = String(26).with_variant(String(26, collation="C"), "postgresql")
 
 
 def now_utc() -> datetime:
