@@ -9,9 +9,10 @@ from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, Text, Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ofapi_store.models.base import Base
-from ofapi_store.types import BigId, Json, UtcTime
+from ofapi_store.types import BigId, ExactJson, Json, UtcTime
 
-_PENDING = text("state = 'pending'")
+_FRESH = text("state = 'pending' AND attempts = 0")
+_RETRIES = text("state = 'pending' AND attempts > 0")
 _LEASED = text("state = 'leased'")
 
 
@@ -29,16 +30,18 @@ class Event(Base):
     event: Mapped[str] = mapped_column(String(64))
     event_key: Mapped[str] = mapped_column(String(255))
     key: Mapped[str] = mapped_column(String(44))
-    payload: Mapped[dict[str, Any]] = mapped_column(Json)
+    payload: Mapped[dict[str, Any]] = mapped_column(ExactJson)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
 
     __table_args__ = (UniqueConstraint("team_id", "event_key"), Index("ix_events_created_at", "created_at"))
 
 
 class Webhook(Base):
-    """`account_scope`: global | inclusive | exclusive. `secret` is encrypted. `state`: active | paused | disabled.
+    """`account_scope`: global | inclusive | exclusive. `secret` is encrypted. `state`: active | paused | disabled | listening.
 
     `failures`: final failures in a row. `cooldown`: how many pauses in a row there were, which sets the next one's length.
+    `updated_at` moves with what a sender must know: settings and state, not counters. `listening`: no endpoint but a
+    terminal that follows events until `paused_until`; it gets no deliveries and no client sees it.
     """
 
     __tablename__ = "webhooks"
@@ -62,7 +65,7 @@ class Webhook(Base):
 
 
 class Delivery(Base):
-    """An event for a webhook. `state`: pending | leased | delivered | failed | cancelled.
+    """An event for a webhook. `state`: pending | leased | delivered | failed | cancelled. `attempts`: tries that have ended.
 
     Deliveries of one `lane` (webhook and account) go out in order of `id` as long as they succeed.
     """
@@ -85,8 +88,9 @@ class Delivery(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
     __table_args__ = (
-        Index("ix_deliveries_due", "webhook_id", "next_at", "id", sqlite_where=_PENDING, postgresql_where=_PENDING),
-        Index("ix_deliveries_leases", "lease_until", sqlite_where=_LEASED, postgresql_where=_LEASED),
+        Index("ix_deliveries_fresh", "webhook_id", "id", sqlite_where=_FRESH, postgresql_where=_FRESH),
+        Index("ix_deliveries_retries", "webhook_id", "next_at", sqlite_where=_RETRIES, postgresql_where=_RETRIES),
+        Index("ix_deliveries_leased", "webhook_id", "lease_until", sqlite_where=_LEASED, postgresql_where=_LEASED),
         Index("ix_deliveries_webhook_id_id", "webhook_id", "id"),
         Index("ix_deliveries_finished_at", "finished_at"),
     )

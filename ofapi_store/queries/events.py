@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, and_, or_, select
 
 from ofapi_store.models.webhooks import Delivery, Event, Webhook
 from ofapi_store.queries.upsert import insert_for
@@ -24,13 +24,15 @@ DELIVERIES: Table = Delivery.__table__  # type: ignore[assignment]
 class NewEvent:
     """`fact` identifies what happened (`message:123`), so that seeing it again gives no second event.
 
-    `account_id` None: an event of the whole team.
+    `account_id` None: an event of the whole team. `happened_at`: when upstream says that it happened; a webhook that was
+    made later does not get it, so that filling the store with history floods nobody. None: now.
     """
 
     event: str
     fact: str
     payload: Mapping[str, Any]
     account_id: str | None = None
+    happened_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,16 @@ class _Wish:
     events: frozenset[str]
     scope: str
     account_ids: frozenset[str]
+    since: datetime
+    listens: bool
 
     def wants(self, event: NewEvent) -> bool:
-        if event.event not in self.events:
+        if event.event not in self.events or (event.happened_at is not None and event.happened_at < self.since):
             return False
-        if event.account_id is None or self.scope == "global":
-            return True
-        return (event.account_id in self.account_ids) == (self.scope == "inclusive")
+        return event.account_id is None or self.covers(event.account_id)
+
+    def covers(self, account_id: str) -> bool:
+        return self.scope == "global" or (account_id in self.account_ids) == (self.scope == "inclusive")
 
 
 def receiver_key(team_id: str, event_key: str) -> str:
@@ -61,10 +66,17 @@ def emit(
     payload: Mapping[str, Any],
     *,
     account_id: str | None = None,
+    happened_at: datetime | None = None,
     now: datetime | None = None,
 ) -> bool:
-    """Writes one event with its deliveries. False: this fact has given its event before."""
-    return emit_all(conn, team_id, [NewEvent(event, fact, payload, account_id)], now=now) == 1
+    """Writes one event with its deliveries. False: this fact has given its event before, or no webhook wants it."""
+    return emit_all(conn, team_id, [NewEvent(event, fact, payload, account_id, happened_at)], now=now) == 1
+
+
+def wanted(conn: Connection, team_id: str, account_id: str, *, now: datetime | None = None) -> frozenset[str]:
+    """The events of an account that any webhook of the team wants: what is in nobody's list need not be worked out."""
+    wishes = _wishes(conn, team_id, now or now_utc())
+    return frozenset().union(*(wish.events for wish in wishes if wish.covers(account_id)))
 
 
 def emit_all(conn: Connection, team_id: str, events: Sequence[NewEvent], *, now: datetime | None = None) -> int:
@@ -72,29 +84,41 @@ def emit_all(conn: Connection, team_id: str, events: Sequence[NewEvent], *, now:
 
     Gives the number of new events. Nothing is written for facts that no webhook of the team wants.
     """
-    wishes = _wishes(conn, team_id)
     at = now or now_utc()
-    wanted = [(event, [w.id for w in wishes if w.wants(event)]) for event in events]
+    wishes = _wishes(conn, team_id, at)
     written = 0
-    for event, webhook_ids in wanted:
-        if not webhook_ids:
+    for event in events:
+        takers = [wish for wish in wishes if wish.wants(event)]
+        if not takers:
             continue
         event_id = _insert(conn, team_id, event, at)
         if event_id is None:
             continue
         written += 1
-        conn.execute(DELIVERIES.insert(), [_delivery(hook, event_id, event.account_id, at) for hook in webhook_ids])
+        rows = [_delivery(wish.id, event_id, event.account_id, at) for wish in takers if not wish.listens]
+        if rows:
+            conn.execute(DELIVERIES.insert(), rows)
     return written
 
 
-def _wishes(conn: Connection, team_id: str) -> list[_Wish]:
-    columns = (WEBHOOKS.c.id, WEBHOOKS.c.events, WEBHOOKS.c.account_scope, WEBHOOKS.c.account_ids)
-    rows = conn.execute(
-        select(*columns).where(
-            WEBHOOKS.c.team_id == team_id, WEBHOOKS.c.enabled.is_(True), WEBHOOKS.c.state != "disabled"
-        )
+def _wishes(conn: Connection, team_id: str, now: datetime) -> list[_Wish]:
+    c = WEBHOOKS.c
+    columns = (c.id, c.events, c.account_scope, c.account_ids, c.created_at, c.state)
+    listens = and_(c.state == "listening", c.paused_until > now)
+    query = select(*columns).where(
+        c.team_id == team_id, c.enabled.is_(True), or_(c.state.in_(("active", "paused")), listens)
     )
-    return [_Wish(r.id, frozenset(r.events), r.account_scope, frozenset(r.account_ids)) for r in rows]
+    return [
+        _Wish(
+            row.id,
+            frozenset(row.events),
+            row.account_scope,
+            frozenset(row.account_ids),
+            row.created_at.replace(microsecond=0),  # upstream's times have whole seconds
+            row.state == "listening",
+        )
+        for row in conn.execute(query)
+    ]
 
 
 def _insert(conn: Connection, team_id: str, event: NewEvent, at: datetime) -> int | None:

@@ -20,7 +20,7 @@ def upgrade() -> None:
         sa.Column("event", sa.String(length=64), nullable=False),
         sa.Column("event_key", sa.String(length=255), nullable=False),
         sa.Column("key", sa.String(length=44), nullable=False),
-        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name="fk_events_team_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_events"),
@@ -70,23 +70,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
         sa.UniqueConstraint("uuid", name="uq_deliveries_uuid"),
     )
-    op.create_index(
-        "ix_deliveries_due",
-        "deliveries",
-        ["webhook_id", "next_at", "id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'pending'"),
-        postgresql_where=sa.text("state = 'pending'"),
-    )
     op.create_index("ix_deliveries_event_id", "deliveries", ["event_id"], unique=False)
     op.create_index("ix_deliveries_finished_at", "deliveries", ["finished_at"], unique=False)
     op.create_index(
-        "ix_deliveries_leases",
+        "ix_deliveries_fresh",
         "deliveries",
-        ["lease_until"],
+        ["webhook_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'pending' AND attempts = 0"),
+        postgresql_where=sa.text("state = 'pending' AND attempts = 0"),
+    )
+    op.create_index(
+        "ix_deliveries_leased",
+        "deliveries",
+        ["webhook_id", "lease_until"],
         unique=False,
         sqlite_where=sa.text("state = 'leased'"),
         postgresql_where=sa.text("state = 'leased'"),
+    )
+    op.create_index(
+        "ix_deliveries_retries",
+        "deliveries",
+        ["webhook_id", "next_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'pending' AND attempts > 0"),
+        postgresql_where=sa.text("state = 'pending' AND attempts > 0"),
     )
     op.create_index("ix_deliveries_webhook_id_id", "deliveries", ["webhook_id", "id"], unique=False)
     op.create_table(
@@ -115,19 +123,25 @@ def downgrade() -> None:
     op.drop_table("delivery_attempts")
     op.drop_index("ix_deliveries_webhook_id_id", table_name="deliveries")
     op.drop_index(
-        "ix_deliveries_leases",
+        "ix_deliveries_retries",
+        table_name="deliveries",
+        sqlite_where=sa.text("state = 'pending' AND attempts > 0"),
+        postgresql_where=sa.text("state = 'pending' AND attempts > 0"),
+    )
+    op.drop_index(
+        "ix_deliveries_leased",
         table_name="deliveries",
         sqlite_where=sa.text("state = 'leased'"),
         postgresql_where=sa.text("state = 'leased'"),
     )
+    op.drop_index(
+        "ix_deliveries_fresh",
+        table_name="deliveries",
+        sqlite_where=sa.text("state = 'pending' AND attempts = 0"),
+        postgresql_where=sa.text("state = 'pending' AND attempts = 0"),
+    )
     op.drop_index("ix_deliveries_finished_at", table_name="deliveries")
     op.drop_index("ix_deliveries_event_id", table_name="deliveries")
-    op.drop_index(
-        "ix_deliveries_due",
-        table_name="deliveries",
-        sqlite_where=sa.text("state = 'pending'"),
-        postgresql_where=sa.text("state = 'pending'"),
-    )
     op.drop_table("deliveries")
     op.drop_index("ix_webhooks_team_id", table_name="webhooks")
     op.drop_table("webhooks")

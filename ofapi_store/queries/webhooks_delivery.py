@@ -1,0 +1,244 @@
+"""Taking due deliveries, and writing down how they went: the transactions of the delivery loop (contract 7.3).
+
+A webhook's row is locked while its deliveries are taken, and lanes of which another sender holds a delivery are left
+alone, so that one lane is never sent from two places at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Text, bindparam, exists, or_, select, text, type_coerce, update
+
+from ofapi_store.models.webhooks import DeliveryAttempt
+from ofapi_store.queries.events import DELIVERIES, EVENTS, WEBHOOKS
+from ofapi_store.queries.webhooks_breaker import Breaker, settle_webhooks
+
+ATTEMPTS: Any = DeliveryAttempt.__table__
+_D = DELIVERIES.c
+# as text: a partial index matches only a condition without parameters
+_FRESH = text("deliveries.state = 'pending' AND deliveries.attempts = 0")
+_RETRIES = text("deliveries.state = 'pending' AND deliveries.attempts > 0")
+_LEASED = text("deliveries.state = 'leased'")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a sender needs to know of a webhook. `sends`: active, or due for a probe."""
+
+    id: str
+    team_id: str
+    url: str
+    secret: str | None
+    updated_at: datetime
+    sends: bool
+    probe: bool
+    due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A delivery to be tried. `attempts`: tries before this one. `payload`: JSON text as it was written."""
+
+    id: int
+    uuid: str
+    webhook_id: str
+    lane: str
+    attempts: int
+    redelivered_from: str | None
+    is_probe: bool
+    event: str
+    account_id: str | None
+    key: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one try went. `state`: delivered | pending (again at `next_at`) | failed (for good) | gone (410)."""
+
+    delivery: Leased
+    state: str
+    at: datetime
+    duration_ms: int
+    next_at: datetime | None = None
+    status_code: int | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    response: str | None = None
+
+
+def endpoints(conn: Connection, held: Iterable[str], *, now: datetime) -> list[Endpoint]:
+    """The webhooks of `held`, and all that have something due."""
+    mine = _D.webhook_id == WEBHOOKS.c.id
+    fresh = exists(select(1).where(mine, _FRESH).correlate(WEBHOOKS))
+    again = exists(select(1).where(mine, _RETRIES, _D.next_at <= now).correlate(WEBHOOKS))
+    due = or_(fresh, again)
+    w = WEBHOOKS.c
+    columns = (w.id, w.team_id, w.url, w.secret, w.updated_at, w.state, w.enabled, w.paused_until, due.label("due"))
+    sends = w.enabled.is_(True) & or_(w.state == "active", (w.state == "paused") & (w.paused_until <= now))
+    rows = conn.execute(select(*columns).where(or_(w.id.in_(sorted(held)), sends & due)))
+    return [_endpoint(row, now) for row in rows]
+
+
+def _endpoint(row: Any, now: datetime) -> Endpoint:
+    probe = row.state == "paused" and row.paused_until is not None and row.paused_until <= now
+    sends = row.enabled and (row.state == "active" or probe)
+    return Endpoint(row.id, row.team_id, row.url, row.secret, row.updated_at, sends, probe, bool(row.due))
+
+
+def lease(conn: Connection, sender: str, rooms: Mapping[str, int], *, lease_s: float, now: datetime) -> list[Leased]:
+    """Takes up to so many due deliveries of each webhook: retries first, then new ones in order of their events.
+
+    A paused webhook whose cool-down is over gives one delivery, the probe.
+    """
+    until = now + timedelta(seconds=lease_s)
+    taken: list[int] = []
+    probes: list[int] = []
+    for webhook_id, room in sorted(rooms.items()):
+        locked = conn.execute(
+            select(WEBHOOKS.c.state, WEBHOOKS.c.enabled, WEBHOOKS.c.paused_until)
+            .where(WEBHOOKS.c.id == webhook_id)
+            .with_for_update(skip_locked=True)
+        ).first()
+        if locked is None or not locked.enabled:
+            continue
+        if locked.state == "active":
+            taken += _due(conn, sender, webhook_id, room, now)
+        elif locked.state == "paused" and locked.paused_until <= now:
+            probes += (found := _due(conn, sender, webhook_id, 1, now))
+            if found:
+                conn.execute(update(WEBHOOKS).where(WEBHOOKS.c.id == webhook_id).values(paused_until=until))
+    held = {"state": "leased", "lease_by": sender, "lease_until": until}
+    for ids, is_probe in ((taken, False), (probes, True)):
+        if ids:
+            conn.execute(update(DELIVERIES).where(_D.id.in_(ids)).values(is_probe=is_probe, **held))
+    return _read(conn, [*taken, *probes])
+
+
+def _due(conn: Connection, sender: str, webhook_id: str, room: int, now: datetime) -> list[int]:
+    mine = _D.webhook_id == webhook_id
+    others = conn.execute(select(_D.lane).where(mine, _LEASED, _D.lease_by != sender).distinct()).scalars().all()
+    free = [mine] if not others else [mine, _D.lane.not_in(others)]
+    again = select(_D.id).where(*free, _RETRIES, _D.next_at <= now).order_by(_D.next_at).limit(room)
+    found = list(conn.execute(again).scalars())
+    if len(found) < room:
+        fresh = select(_D.id).where(*free, _FRESH).order_by(_D.id).limit(room - len(found))
+        found += conn.execute(fresh).scalars()
+    return found
+
+
+def _read(conn: Connection, ids: Sequence[int]) -> list[Leased]:
+    if not ids:
+        return []
+    e = EVENTS.c
+    columns = (_D.id, _D.uuid, _D.webhook_id, _D.lane, _D.attempts, _D.redelivered_from, _D.is_probe)
+    query = (
+        select(*columns, e.event, e.account_id, e.key, type_coerce(e.payload, Text))
+        .join_from(DELIVERIES, EVENTS, e.id == _D.event_id)
+        .where(_D.id.in_(ids))
+    )
+    rows = {row.id: Leased(*row) for row in conn.execute(query)}
+    return [rows[i] for i in ids if i in rows]
+
+
+def extend(conn: Connection, sender: str, *, lease_s: float, now: datetime) -> None:
+    """Holds everything that this sender has for longer."""
+    until = now + timedelta(seconds=lease_s)
+    conn.execute(update(DELIVERIES).where(_LEASED, _D.lease_by == sender).values(lease_until=until))
+
+
+def release(conn: Connection, sender: str, ids: Sequence[int]) -> None:
+    """Gives back, untried."""
+    if ids:
+        free = {"state": "pending", "lease_by": None, "lease_until": None, "is_probe": False}
+        conn.execute(update(DELIVERIES).where(_D.id.in_(ids), _D.lease_by == sender, _LEASED).values(**free))
+
+
+def sweep(conn: Connection, *, now: datetime) -> int:
+    """Takes back what senders held that died; returns how many deliveries."""
+    free = {"state": "pending", "lease_by": None, "lease_until": None, "is_probe": False}
+    return conn.execute(update(DELIVERIES).where(_LEASED, _D.lease_until < now).values(**free)).rowcount
+
+
+def settle(
+    conn: Connection, sender: str, results: Sequence[Result], breaker: Breaker, *, now: datetime
+) -> frozenset[str]:
+    """Writes down tries, moves their deliveries on, bills, pauses and disables. Returns the webhooks that stopped sending.
+
+    Results of deliveries that this sender no longer holds are left out: another one tries them again.
+    """
+    ids = sorted(result.delivery.id for result in results)
+    query = select(_D.id).where(_D.id.in_(ids), _LEASED, _D.lease_by == sender).order_by(_D.id).with_for_update()
+    held = set(conn.execute(query).scalars())
+    mine = [result for result in results if result.delivery.id in held]
+    if not mine:
+        return frozenset()
+    conn.execute(ATTEMPTS.insert(), [_attempt(result) for result in mine])
+    done = [result.delivery.id for result in mine if result.state == "delivered"]
+    if done:
+        conn.execute(_delivered(), {"ids": done, "at": now})
+    again = [_moved(result) for result in mine if result.state != "delivered"]
+    if again:
+        conn.execute(_failed(), again)
+    return settle_webhooks(conn, mine, breaker, now=now)
+
+
+def _attempt(result: Result) -> dict[str, Any]:
+    return {
+        "delivery_id": result.delivery.id,
+        "attempt": result.delivery.attempts + 1,
+        "succeeded": result.state == "delivered",
+        "status_code": result.status_code,
+        "error_type": result.error_type,
+        "error_message": result.error_message,
+        "response": result.response,
+        "duration_ms": result.duration_ms,
+        "created_at": result.at,
+    }
+
+
+def _moved(result: Result) -> dict[str, Any]:
+    again = result.state == "pending"
+    return {
+        "delivery": result.delivery.id,
+        "new_state": "pending" if again else "failed",
+        "again_at": result.next_at or result.at,
+        "ended_at": None if again else result.at,
+    }
+
+
+@cache
+def _delivered() -> Any:
+    return (
+        update(DELIVERIES)
+        .where(_D.id.in_(bindparam("ids", expanding=True)))
+        .values(
+            state="delivered",
+            attempts=_D.attempts + 1,
+            finished_at=bindparam("at"),
+            lease_by=None,
+            lease_until=None,
+        )
+    )
+
+
+@cache
+def _failed() -> Any:
+    return (
+        update(DELIVERIES)
+        .where(_D.id == bindparam("delivery"))
+        .values(
+            state=bindparam("new_state"),
+            attempts=_D.attempts + 1,
+            next_at=bindparam("again_at"),
+            finished_at=bindparam("ended_at"),
+            lease_by=None,
+            lease_until=None,
+            is_probe=False,
+        )
+    )
