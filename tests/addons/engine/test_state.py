@@ -1,0 +1,26 @@
+"""What is kept beside a flow, and what is sent in place of what is shown."""
+
+from __future__ import annotations
+
+from mitmproxy.test import tflow, tutils
+
+from addons.engine.state import FlowState, attach, show_as, state_of, wire_of
+
+
+def test_state_belongs_to_its_flow() -> None:
+    """A flow has no state until one is attached; it is not part of what mitmproxy saves."""
+    flow = tflow.tflow()
+    assert state_of(flow) is None
+    state = FlowState(None, 1, 2.0, 3)
+    attach(flow, state)
+    assert state_of(flow) is state
+    assert "ofapi" not in str(flow.get_state())
+    assert state_of(flow.copy()) is None
+
+
+def test_wire_is_what_is_sent() -> None:
+    """A message stands for itself unless another was put behind it."""
+    shown, real = tutils.treq(), tutils.treq()
+    assert wire_of(real) is real
+    assert show_as(real, real) is real
+    assert wire_of(show_as(shown, real)) is real
