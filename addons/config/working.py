@@ -23,9 +23,8 @@ DAY_S = 86_400
 class Jobs(Section):
     """The worker that runs the outbox."""
 
-    worker: Literal["task", "process", "none"] = Field(
-        "process",
-        description="How `scripts/run` runs the worker: a process of its own, a task inside the gateway, or not at all.",
+    worker: Literal["process", "none"] = Field(
+        "process", description="Whether `scripts/run` starts a worker beside the gateway, as a process of its own."
     )
     concurrency: Count = Field(16, description="Jobs at once in one worker.")
     per_kind: dict[str, Count] = Field(

@@ -142,8 +142,8 @@ The gateway answers at {url} (raw dialect at /, envelope dialect at /api).
 
 The official Python client (pip install onlyfans; it is in .venv already):
 
-  from onlyfans import OnlyFans
-  client = OnlyFans(api_key="{key}", base_url="{url}")
+  from onlyfansapi import OnlyFansAPI
+  client = OnlyFansAPI(api_key="{key}", base_url="{url}")
   print(client.fans.list_active("{account}", limit=2))
 
 Fill the store, so that lastReplyAt and revenue show:
