@@ -225,6 +225,8 @@ class GatewayAddon:
         if x is not None and not state.local and state.response_mode is BodyMode.BUFFER:
             self._clock(state, x)
             await self._finish(flow, state, x)
+        if x is not None and self.observer is not None:
+            self.observer.note(flow, x)  # before what saves flows at this hook
         self._settle(flow, state)
 
     async def _finish(self, flow: http.HTTPFlow, state: FlowState, x: Exchange) -> None:

@@ -56,9 +56,12 @@ async def run(
     async with AsyncExitStack() as ends:
         try:
             door = _web_access(config) if web else None
+            confdir = config.proxy.ca_dir
+            confdir.mkdir(parents=True, exist_ok=True)
+            ca_file = trusted_bundle(config.upstream.ca_file, confdir)
             services = await ends.enter_async_context(opened(config))
             gateway = await ends.enter_async_context(gateway_of(services))
-            engine = build(config, gateway, door)
+            engine = build(config, gateway, door, ca_file)
             where = await ends.enter_async_context(started(engine))
         except RulesInvalid as e:
             raise StartFailed(f"the rules do not load; `ofapi rules check` shows this too:\n{e}") from e
@@ -71,15 +74,12 @@ async def run(
         await stop.wait()
 
 
-def build(config: Config, gateway: Gateway, door: WebAccess | None) -> master.Master:
+def build(config: Config, gateway: Gateway, door: WebAccess | None, ca_file: Path | None) -> master.Master:
     """The master with our addon and every option set. Needs a running event loop."""
     policy = Policy.of(config)
     install(policy)
     hosts = Hosts.of(config.proxy.api_hosts, config.upstream.direct_hosts)
-    confdir = config.proxy.ca_dir
-    confdir.mkdir(parents=True, exist_ok=True)
-    opts = moptions.Options(confdir=str(confdir))
-    ca_file = trusted_bundle(config.upstream.ca_file, confdir)
+    opts = moptions.Options(confdir=str(config.proxy.ca_dir))
     values: dict[str, Any] = engine_options.serving_options(policy, ca_file)
     values["mode"] = engine_options.listen_modes(config)
     if door is None:

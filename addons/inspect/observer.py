@@ -34,13 +34,17 @@ class FlowObserver:
         if raw and "content-encoding" not in request.headers:
             request.data.content = mask_body(raw, request.path)
 
-    async def finished(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """Comment, marker and edits, as they are when everything is done."""
+    def note(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Comment, marker and edits as they are now."""
         trace = trace_of(exchange)
         flow.metadata[KEY] = trace
         flow.comment = comment_of(trace)
         if not flow.marked:
             flow.marked = marker_of(trace)
+
+    async def finished(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The note as it is when everything is done, and mitmweb told of it."""
+        self.note(flow, exchange)
         await ctx.master.addons.trigger_event(hooks.UpdateHook([flow]))
         view = ctx.master.addons.get("view")
         if view is not None:
