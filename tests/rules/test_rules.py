@@ -122,3 +122,27 @@ def test_files_name_their_schema_and_stay_short() -> None:
         lines = path.read_text().splitlines()
         assert lines[0] == "# yaml-language-server: $schema=schema.json", path.name
         assert len(lines) <= MAX_LINES, path.name
+
+
+@pytest.mark.parametrize(
+    ("target", "rule_id"),
+    [
+        ("users/anna", "users-get"),
+        ("users/me", "me-get"),
+        ("users/me/settings", "settings-get"),
+        ("subscriptions/subscribers?type=active&limit=5", "fans-active"),
+        ("subscriptions/subscribers?type=expired", "fans-expired"),
+        ("subscriptions/subscribers?limit=5", "fans-all"),
+        ("chats?limit=5", "chats-list"),
+        ("chats/5/messages?id=9", "messages-list"),
+        ("payouts/transactions", "transactions-list"),
+        ("campaigns", "tracking-links-list"),
+        ("trials", "trial-links-list"),
+        ("users/me/stats/top/message", "engagement-top-message"),
+    ],
+)
+def test_requests_straight_to_upstream_find_their_rule(plan: Plan, target: str, rule_id: str) -> None:
+    """A client of the regular proxy gets the same enrichment and observing, whatever other rule asks the same path."""
+    found = plan.match_upstream("GET", canonical_path(f"/api2/v2/{target}"))
+    assert found is not None
+    assert found.rule.id == rule_id
