@@ -19,23 +19,23 @@ class CachedAddonManager(AddonManager):
     """mitmproxy's addon manager with the handlers kept per event, until the addons change."""
 
     def __init__(self, master: Any) -> None:
-        super().__init__(master)
+        AddonManager.__init__(self, master)
         self._handlers: dict[str, list[Handler]] = {}
 
     def clear(self) -> None:
-        super().clear()
+        AddonManager.clear(self)
         self._handlers.clear()
 
     def register(self, addon: Any) -> Any:
         self._handlers.clear()
-        return super().register(addon)
+        return AddonManager.register(self, addon)
 
     def add(self, *addons: Any) -> None:
-        super().add(*addons)
+        AddonManager.add(self, *addons)
         self._handlers.clear()
 
     def remove(self, addon: Any) -> None:
-        super().remove(addon)
+        AddonManager.remove(self, addon)
         self._handlers.clear()
 
     def _handlers_of(self, event: hooks.Hook) -> list[Handler]:
