@@ -23,8 +23,9 @@ DAY_S = 86_400
 class Jobs(Section):
     """The worker that runs the outbox."""
 
-    worker: Literal["process", "none"] = Field(
-        "process", description="Whether `scripts/run` starts a worker beside the gateway, as a process of its own."
+    worker: Literal["process", "task", "none"] = Field(
+        "process",
+        description="How `scripts/run` runs a worker: a process of its own, a task inside the gateway, or not at all.",
     )
     concurrency: Count = Field(16, description="Jobs at once in one worker.")
     per_kind: dict[str, Count] = Field(

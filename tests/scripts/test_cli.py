@@ -1,0 +1,188 @@
+"""scripts/cli: what an operator does, with --json as programs see it."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.cli import main
+
+Ofapi = Callable[..., Any]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"rules: {{dir: {main.__file__.rsplit('/', 3)[0]}/rules}}\nupstream: {{base_url: 'http://127.0.0.1:9'}}\n"
+    )
+    return path
+
+
+@pytest.fixture
+def ofapi(config: Path, capsys: pytest.CaptureFixture[str]) -> Ofapi:
+    """Runs one command with --json; gives (exit code, value)."""
+
+    def call(*args: str) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = main.run(["--config", str(config), *args, "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return call
+
+
+@pytest.fixture
+def ready(ofapi: Ofapi) -> Ofapi:
+    """A store with one team."""
+    assert ofapi("db", "init")[0] == 0
+    assert ofapi("teams", "create", "agency")[0] == 0
+    return ofapi
+
+
+def test_init_makes_key_and_store_once(ofapi: Ofapi, tmp_path: Path) -> None:
+    """`db init` makes a key file that only its owner can read, and the store; a second time it changes nothing."""
+    code, made = ofapi("db", "init")
+    key = tmp_path / "data/secret.key"
+    before = key.read_text()
+    assert code == 0
+    assert made["store_made"] is True
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert ofapi("db", "init")[1]["store_made"] is False
+    assert key.read_text() == before
+    assert ofapi("db", "check")[0] == 0
+
+
+def test_lost_key_is_not_replaced(ready: Ofapi, tmp_path: Path) -> None:
+    """With logins in the store, a missing key file is an error, not a reason for a new key."""
+    login = tmp_path / "login.json"
+    login.write_text('{"cookies": "sess=abc; auth_id=5", "user_agent": "UA", "x_bc": "b"}')
+    assert ready("accounts", "connect", "--team", "agency", "--from", str(login), "--no-check")[0] == 0
+    (tmp_path / "data/secret.key").unlink()
+    code, body = ready("db", "init")
+    assert (code, body["error"]) == (1, "secret_key_missing")
+    assert not (tmp_path / "data/secret.key").exists()
+
+
+def test_keys_are_shown_once(ready: Ofapi) -> None:
+    """The token is in the answer of `create` and nowhere after; a revoked key leaves the list."""
+    code, made = ready("keys", "create", "--team", "agency", "--name", "tool", "--scope", "read")
+    assert code == 0
+    assert made["api_key"].startswith("ofapi_")
+    listed = ready("keys", "list")[1]
+    assert [(k["id"], k["scopes"], k["team"]) for k in listed] == [(made["id"], ["read"], "agency")]
+    assert made["api_key"] not in json.dumps(listed)
+    assert ready("keys", "revoke", made["id"]) == (0, {"id": made["id"], "revoked": True})
+    assert ready("keys", "list")[1] == []
+    assert ready("keys", "revoke", made["id"])[1]["error"] == "key_not_found"
+
+
+def test_credits_are_granted_once_per_reference(ready: Ofapi) -> None:
+    """The same --ref counts once, so that a repeated command is safe."""
+    before = ready("teams", "credits", "agency")[1]["credits"]
+    for _ in range(2):
+        code, body = ready("teams", "credits", "agency", "--add", "500", "--ref", "invoice-1")
+        assert (code, body["credits"]) == (0, before + 500)
+
+
+def test_accounts_connect_and_disconnect(ready: Ofapi, tmp_path: Path) -> None:
+    """A login comes from a file, is stored encrypted, and is wiped by disconnect."""
+    login = tmp_path / "login.txt"
+    login.write_text("sess=planted-cookie; auth_id=5")
+    args = ("accounts", "connect", "--team", "agency", "--from", str(login), "--user-agent", "UA", "--no-check")
+    code, account = ready(*args)
+    assert (code, account["onlyfans_id"], account["state"]) == (0, "5", "authenticated")
+    assert ready(*args)[1]["error"] == "already_connected"
+    assert ready(*args, "--force")[1]["id"] == account["id"]
+    assert all(b"planted-cookie" not in p.read_bytes() for p in (tmp_path / "data").rglob("*") if p.is_file())
+    assert [a["id"] for a in ready("accounts", "list")[1]] == [account["id"]]
+    assert ready("accounts", "state", account["id"], "session_expired")[0] == 0
+    assert ready("accounts", "show", account["id"])[1]["state"] == "session_expired"
+    assert ready("accounts", "disconnect", account["id"])[0] == 0
+    assert ready("accounts", "list")[1] == []
+
+
+@pytest.mark.parametrize("text", ["", "no cookies here", '{"cookies": 5}', "{broken", '{"user_agent": "x"}'])
+def test_bad_logins_are_refused_without_repeating_them(ready: Ofapi, tmp_path: Path, text: str) -> None:
+    """What is no login is an error that does not show the input."""
+    login = tmp_path / "login.txt"
+    login.write_text(text)
+    code, body = ready("accounts", "connect", "--team", "agency", "--from", str(login), "--no-check")
+    assert (code, body["error"]) == (1, "bad_login")
+    assert not text or text not in body["message"]
+
+
+def test_jobs_can_be_listed_cancelled_and_retried(ready: Ofapi, config: Path) -> None:
+    """A job's way through pending, cancelled and pending again, as the operator sees it."""
+    from addons.config import load_config
+    from ofapi_store import outbox
+    from ofapi_store.engine import Store
+
+    store = Store.open(load_config(config).store_url)
+    with store.write() as conn:
+        job = outbox.enqueue(conn, "test.job", {"x": 1}, key="k").id
+    store.close()
+    assert [j["id"] for j in ready("jobs", "list", "--state", "pending")[1]] == [job]
+    assert ready("jobs", "show", str(job))[1]["payload"] == {"x": 1}
+    assert ready("jobs", "cancel", str(job))[1]["state"] == "cancelled"
+    assert ready("jobs", "cancel", str(job))[1]["error"] == "job_not_cancelled"
+    assert ready("jobs", "retry", str(job))[1]["state"] == "pending"
+    assert ready("jobs", "counts")[1] == [{"kind": "test.job", "state": "pending", "jobs": 1}]
+    assert ready("jobs", "show", "999")[1]["error"] == "job_not_found"
+
+
+def test_backup_is_a_whole_store(ready: Ofapi, tmp_path: Path) -> None:
+    """A backup taken while running opens as a store, is private, and never overwrites a file."""
+    target = tmp_path / "backup.db"
+    assert ready("db", "backup", str(target))[0] == 0
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert ready("db", "backup", str(target))[1]["error"] == "file_exists"
+    (tmp_path / "config.yaml").write_text(f"store: {{url: 'sqlite:///{target}'}}\n")
+    assert [t["slug"] for t in ready("teams", "list")[1]] == ["agency"]
+
+
+def test_doctor_says_what_is_wrong(ready: Ofapi) -> None:
+    """Each finding has a status and, where something is wrong, how to mend it; upstream is down here."""
+    code, body = ready("doctor")
+    wrong = [f for f in body["findings"] if f["status"] == "wrong"]
+    assert code == 1
+    assert [f["check"] for f in wrong] == ["upstream"]
+    assert all(f["mend"] for f in wrong)
+    assert {"python", "config", "secrets", "store", "rules", "disk", "web", "jobs"} <= {
+        f["check"] for f in body["findings"]
+    }
+
+
+def test_doctor_without_anything(ofapi: Ofapi) -> None:
+    """Before `db init` the doctor names the missing key and store and the command that makes them."""
+    code, body = ofapi("doctor")
+    wrong = {f["check"]: f["mend"] for f in body["findings"] if f["status"] == "wrong"}
+    assert code == 1
+    assert {"secrets", "store"} <= set(wrong)
+    assert "db init" in wrong["store"]
+
+
+def test_errors_are_json_with_codes(ofapi: Ofapi, config: Path) -> None:
+    """Wrong usage exits 2, a config that cannot be used 3, anything else 1; always one JSON object."""
+    assert ofapi("teams", "create")[0] == 2
+    assert ofapi("no-such-command")[1]["error"] == "usage"
+    assert ofapi("teams", "list")[1]["error"] == "store_missing"
+    config.write_text("listen: {prot: 1}\n")
+    code, body = ofapi("teams", "list")
+    assert (code, body["error"]) == (3, "config_invalid")
+    assert "did you mean `port`?" in body["problems"][0]
+
+
+def test_people_get_text(ready: Ofapi, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --json there are tables and sentences, and errors go to standard error."""
+    capsys.readouterr()
+    assert main.run(["--config", str(config), "teams", "list"]) == 0
+    assert "agency" in capsys.readouterr().out
+    assert main.run(["--config", str(config), "keys", "revoke", "key_none"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "ofapi keys list" in shown.err
