@@ -101,9 +101,13 @@ def test_links_and_their_claimers_are_stored(plan: Plan) -> None:
         (rows,) = seen(plan, rule_id, {"list": [link], "hasMore": False}).values()
         assert (rows[0]["link_id"], rows[0]["name"], rows[0]["clicks_count"]) == (3, "X", 7), rule_id
         assert rows[0]["payload"] == link
-    fan = {"id": 5, "subscribedOnData": {"subscribeAt": "2026-01-01T00:00:00+00:00", "expiredAt": None}}
-    found = seen(plan, "tracking-links-subscribers", {"list": [fan], "hasMore": False}, tracking_link_id="3")
-    assert (found["tracking_link_claims"][0]["link_id"], found["tracking_link_claims"][0]["fan_id"]) == ("3", 5)
+    span = {"subscriberId": 5, "startDate": "2026-01-01T00:00:00+00:00", "expireDate": None}
+    fan = {"id": 5, "subscribedOnData": {"subscribeAt": span["startDate"], "expiredAt": None, "subscribes": [span]}}
+    for name in ("tracking", "trial"):
+        link_id = {f"{name}_link_id": "3"}
+        found = seen(plan, f"{name}-links-subscribers", {"list": [fan], "hasMore": False}, **link_id)
+        (claim,) = found[f"{name}_link_claims"]
+        assert (claim["link_id"], claim["fan_id"], claim["claimed_at"]) == ("3", 5, span["startDate"])
 
 
 def test_the_creators_own_page_is_kept_whole(plan: Plan) -> None:
