@@ -36,8 +36,8 @@ async def download(call: Call) -> Answer | UpstreamRequest:
     copy = media.files.index.get(key.text)
     if copy is not None:
         media.used(key.text)
-        location = media.public_root(None, call.base_url) + media.path(copy)
-        return Answer(status=302, raw=b"", headers=[("Location", location), ("Cache-Control", "no-store")], bare=True)
+        headers = [("Location", media.link(copy, call.base_url)), ("Cache-Control", "no-store")]
+        return Answer(status=302, raw=b"", headers=headers, bare=True)
     return media.stream(call.request, _ticket(call, key, account, "cdn_url"), method=_method(call))
 
 

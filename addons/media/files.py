@@ -109,6 +109,10 @@ class FileStore:
             after = rows[-1][2]
         return gone
 
+    def note_remote(self, key: str, copy: Copy, part: Path | None = None) -> None:
+        """Record a copy whose bytes the object store holds; `part` is not needed any more."""
+        self.index.put(key, copy, lambda: part.unlink(missing_ok=True) if part is not None else None)
+
     def adopt(self, key: str, copy: Copy, part: Path) -> None:
         """Make a finished part the copy of `key`: it is durable and complete before anyone can see it."""
         target = self.path(copy)
@@ -171,6 +175,8 @@ class FileStore:
         return Stats(len(self.index), self.index.total_bytes(), self.free_bytes(), parts, self.full())
 
     def _problem(self, copy: Copy) -> str:
+        if copy.object is not None:
+            return ""
         try:
             with self.path(copy).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -23,6 +23,7 @@ from addons.media.fetch import BadStatus, FetchFailed, Source
 from addons.media.files import DiskFull, FileStore
 from addons.media.identity import MediaKey, expires_at
 from addons.media.links import file_id
+from addons.media.objects import ObjectStore
 from addons.media.transfer import Busy, NotCacheable, TooLarge, Transfers
 from ofapi_store.errors import StoreError
 from ofapi_store.queries import media as fills
@@ -47,7 +48,10 @@ LARGE_WAIT = timedelta(days=1)
 class Filler:
     """The queue's writer (`seen`) and worker (`run`) of one process."""
 
-    def __init__(self, services: Services, files: FileStore, transfers: Transfers) -> None:
+    def __init__(
+        self, services: Services, files: FileStore, transfers: Transfers, objects: ObjectStore | None = None
+    ) -> None:
+        self._objects = objects
         self._services = services
         self._store = services.store
         self._files = files
@@ -130,7 +134,7 @@ class Filler:
 
     async def _fill(self, fill: Fill) -> None:
         try:
-            if self._files.index.get(fill.key) is None:
+            if self._files.index.get(fill.key) is None and not await self._found_elsewhere(fill):
                 source = Source(self._services.secrets.decrypt(fill.url), fill.account_id)
                 await self._transfers.finished(self._transfers.start(fill.key, source))
             await self._store.awrite(fills.done, [fill.id])
@@ -138,6 +142,15 @@ class Filler:
             raise
         except Exception as e:
             await self._failed(fill, e)
+
+    async def _found_elsewhere(self, fill: Fill) -> bool:
+        """Whether another machine has put the file into the object store."""
+        if self._objects is None:
+            return False
+        copy = await asyncio.to_thread(self._objects.find, fill.id)
+        if copy is not None:
+            await asyncio.to_thread(self._files.note_remote, fill.key, copy)
+        return copy is not None
 
     async def _failed(self, fill: Fill, error: Exception) -> None:
         """Try again while the URL works, or wait for the next sight."""

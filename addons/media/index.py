@@ -23,7 +23,8 @@ CHUNK = 900  # SQLite allows more variables; older builds did not
 class Copy(NamedTuple):
     """A whole file that was saved. `id` names it in links, `salt` makes links of an earlier copy worthless.
 
-    `last_modified` and `saved_at` are Unix seconds; `etag` is upstream's, as sent.
+    `last_modified` and `saved_at` are Unix seconds; `etag` is upstream's, as sent. `object`: name in the object store,
+    where one holds the bytes instead of this machine.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Copy(NamedTuple):
     name: str = ""
     etag: str | None = None
     last_modified: float | None = None
+    object: str | None = None
 
     @property
     def blob(self) -> str:

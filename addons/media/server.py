@@ -82,6 +82,10 @@ class FileServer:
             raise answers.no_such_file()
         if self._media.signer.ended(link):
             raise answers.link_ended()
+        if copy.object is not None:
+            self._media.used(key)
+            left = None if link.ends is None else link.ends - time.time()
+            raise web.HTTPFound(self._media.remote(copy, left), headers={"Cache-Control": "no-store"})
         try:
             file = self._media.files.open(copy)
         except FileNotFoundError:
@@ -110,6 +114,8 @@ async def _errors(request: web.Request, handler: Responder) -> web.StreamRespons
         text = f"{request.method} is not possible here; use {', '.join(sorted(e.allowed_methods))}."
         allow = (("Allow", ", ".join(sorted(e.allowed_methods))),)
         return answers.error(ApiError(405, "method_not_allowed", text, headers=allow))
+    except web.HTTPFound:
+        raise
     except web.HTTPException as e:
         return answers.error(answers.no_such_file() if e.status == 404 else ApiError(e.status, "bad_request", e.reason))
     except ConnectionError:

@@ -22,6 +22,7 @@ from addons.media.filler import Filler
 from addons.media.identity import MediaIdentity, MediaKey
 from addons.media.index import Copy
 from addons.media.links import LinkSigner
+from addons.media.objects import ObjectStore
 from addons.media.server import FileServer
 from addons.media.streaming import TICKET, Streamer, Ticket, ticket_end
 from addons.media.throttle import Throttle
@@ -32,6 +33,7 @@ from addons.pipeline.exchange import Headers, UpstreamRequest
 from addons.pipeline.rule_models import MediaRules
 
 if TYPE_CHECKING:
+    from addons.config import Config
     from addons.pipeline.credits import Meter
     from addons.pipeline.exchange import Entry, Exchange, Request, Response
     from addons.pipeline.plan import Plan
@@ -62,9 +64,10 @@ class MediaService:
         self._used: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self.client = CdnClient(services.config, StoreDirectory(services.store, services.secrets).account)
-        limits = Limits(media.max_file_bytes, Throttle(media.bandwidth_bytes_per_s))
+        self.objects = _objects(services.config)
+        limits = Limits(media.max_file_bytes, Throttle(media.bandwidth_bytes_per_s), self.objects)
         self.transfers = Transfers(self.files, self.client, limits)
-        self.filler = Filler(services, self.files, self.transfers)
+        self.filler = Filler(services, self.files, self.transfers, self.objects)
         self.streamer = Streamer(self.files, self.client, self.transfers, self.filler)
         self.uploads = Uploads(self)
         self.server = FileServer(self)
@@ -124,7 +127,7 @@ class MediaService:
             copies = await asyncio.to_thread(self.files.index.get_many, keys)
         root = self.public_root(x.entry)
         ends = self.signer.default_end()
-        links = {key: root + self.path(copy, ends=ends) for key, copy in copies.items()}
+        links = {key: self._link(root, copy, ends) for key, copy in copies.items()}
         result = swapping.put(body, found, links)
         self._used.update(copies)
         x.notes.swapped += result.count
@@ -132,12 +135,26 @@ class MediaService:
             self.filler.seen(result.missing, x.account.id if x.account else None)
         return result.body
 
+    def _link(self, root: str, copy: Copy, ends: int) -> str:
+        if copy.object is not None and self.objects is not None:
+            return self.objects.link(copy)
+        return root + self.path(copy, ends=ends)
+
+    def remote(self, copy: Copy, seconds: float | None) -> str:
+        """The object store's own URL of a copy; None: as long as presigned URLs work."""
+        assert self.objects is not None
+        return self.objects.link(copy, seconds=seconds)
+
+    def link(self, copy: Copy, base_url: str) -> str:
+        """The URL that replaces a cached file's, for a client that reaches the gateway at `base_url`."""
+        return self._link(self.public_root(None, base_url), copy, self.signer.default_end())
+
     def path(self, copy: Copy, *, ends: int | None = None, public: bool = False) -> str:
         return self.signer.path(copy.id, copy.salt, copy.name, ends=ends, public=public)
 
     def public_root(self, entry: Entry | None, base_url: str | None = None) -> str:
         """Root of links to cached files: config's, else the gateway's own as this client reaches it."""
-        if self.config.media.public_url:
+        if self.config.media.public_url and self.objects is None:
             return self.config.media.public_url.rstrip("/")
         base = self.config.public_url or base_url or _own_root(entry, self.config.proxy.api_hosts)
         return base.rstrip("/") + ("" if self.config.mounts.cdn == "/" else self.config.mounts.cdn)
@@ -232,6 +249,13 @@ def _own_root(entry: Entry | None, api_hosts: Sequence[str]) -> str:
     host = f"[{entry.host}]" if ":" in entry.host else entry.host
     usual = {"http": 80, "https": 443}.get(entry.scheme)
     return f"{entry.scheme}://{host}" + ("" if entry.port == usual else f":{entry.port}")
+
+
+def _objects(config: Config) -> ObjectStore | None:
+    media = config.media
+    if media.store is None:
+        return None
+    return ObjectStore(media.store, media.public_url, config.secret_keys(), media.link_ttl_s)
 
 
 def _passed(request: Request) -> Headers:

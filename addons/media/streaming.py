@@ -165,6 +165,8 @@ class Streamer:
         copy = self._files.index.get(ticket.key)
         if copy is None:
             raise Broken("the copy was removed")
+        if copy.object is not None:
+            return await self._pass(request, ticket, charge)
         try:
             file = self._files.open(copy)
         except FileNotFoundError:

@@ -28,6 +28,7 @@ from addons.media.fetch import BadStatus, CdnClient, FetchFailed, MediaHead, Sou
 from addons.media.files import DiskFull, FileStore, is_full
 from addons.media.index import Copy
 from addons.media.links import file_id
+from addons.media.objects import ObjectStore
 from addons.media.throttle import Throttle
 
 READ = 1 << 18
@@ -87,16 +88,17 @@ class PartHead:
 
 @dataclass(slots=True)
 class Limits:
-    """Config's `media.max_file_bytes`, and the bandwidth that all fills of this process share."""
+    """Config's `media.max_file_bytes`, the bandwidth that all fills of this process share, where copies go."""
 
     max_file_bytes: int
     throttle: Throttle
+    objects: ObjectStore | None = None
 
 
 class Transfer:
     """A fetch in progress in this process.
 
-    `wanted` is set while a client waits for the bytes: then the fills' bandwidth limit does not slow it.
+    `received`: all bytes came, whether or not they could be kept. `wanted` is set while a client waits for the bytes: then the fills' bandwidth limit does not slow it.
     """
 
     def __init__(self, key: str, source: Source, files: FileStore, client: CdnClient, limits: Limits) -> None:
@@ -108,6 +110,7 @@ class Transfer:
         self.copy: Copy | None = None
         self.error: Exception | None = None
         self.done = False
+        self.received = False
         self._source = source
         self._files = files
         self._client = client
@@ -126,6 +129,7 @@ class Transfer:
                 self.copy = found
                 return
             await self._resume_or_start()
+            self.received = True
             self.copy = await asyncio.to_thread(self._keep)
         except (aiohttp.ClientError, TimeoutError) as e:
             self.error = failure(e)
@@ -229,7 +233,11 @@ class Transfer:
             self.id, self._hash.hexdigest(), self.written, self.head.content_type, secrets.token_hex(8), time.time(),
             name, self.head.etag, self.head.last_modified,
         )  # fmt: skip
-        self._files.adopt(self.key, copy, self._files.part(self.id))
+        if self._limits.objects is not None:
+            copy = self._limits.objects.save(copy, self._files.part(self.id))
+            self._files.note_remote(self.key, copy, self._files.part(self.id))
+        else:
+            self._files.adopt(self.key, copy, self._files.part(self.id))
         self._files.head(self.id).unlink(missing_ok=True)
         return copy
 
@@ -308,7 +316,7 @@ async def follow(transfer: Transfer, fd: int) -> AsyncIterator[bytes]:
             if transfer.done:
                 break
             await transfer.changed()
-        if transfer.copy is None:
+        if not transfer.received:
             raise Broken(str(transfer.error)) from transfer.error
     finally:
         os.close(fd)
