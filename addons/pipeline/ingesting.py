@@ -36,6 +36,20 @@ OnObserved = Callable[["Connection", Found, ingest.Observed], None]
 (webhook events) is written with its cause."""
 
 
+def add_on_observed(services: Services, hook: OnObserved) -> None:
+    """Registers one more: those that are there run first."""
+    before: OnObserved | None = services.parts.get("on_observed")
+    if before is None:
+        services.parts["on_observed"] = hook
+        return
+
+    def both(conn: Connection, found: Found, result: ingest.Observed) -> None:
+        before(conn, found, result)
+        hook(conn, found, result)
+
+    services.parts["on_observed"] = both
+
+
 async def ingest_sights(services: Services, batch: Sequence[Sight]) -> int:
     """Extract in a thread, write in the store's writer. Returns the number of rows stored."""
     found = await asyncio.to_thread(_extract, batch)
