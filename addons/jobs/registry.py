@@ -5,6 +5,8 @@ A family module declares
     async def deliver(job: Job, services: Services) -> None: ...
     JOBS = {"webhooks.deliver": JobKind(deliver)}
     PERIODIC = {"webhooks.prune": lambda config: 3600.0}     # optional: kinds that run by themselves, seconds between
+    LOOPS = {"webhooks": deliver}                            # optional: `async (services, worker's name)`, run beside the
+                                                             # jobs until cancelled
 
 and is named in `FAMILIES`. A handler may run more than once for one row (at least once): it must be safe to repeat.
 It ends in one of these ways:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from addons.config import Config
     from addons.pipeline.services import Services
 
-FAMILIES: tuple[str, ...] = ("addons.jobs.upkeep", "addons.jobs.sync", "addons.media.jobs")
+FAMILIES: tuple[str, ...] = ("addons.jobs.upkeep", "addons.jobs.sync", "addons.media.jobs", "addons.jobs.webhooks")
 ENTRY_POINTS = "ofapi.jobs"
 
 
@@ -78,6 +80,9 @@ class Job:
 
 Handler = Callable[[Job, "Services"], Awaitable[None]]
 OnFailed = Callable[[Job, "Services", str], Awaitable[None]]
+Loop = Callable[["Services", str], Awaitable[None]]
+"""Work of its own kind that a worker runs beside jobs, for what has more rows than an outbox should: the worker's name
+is given to it. It runs until it is cancelled, and is started again should it raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +101,11 @@ class JobKind:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """All kinds by name, and the kinds that run by themselves with the seconds between runs (0 is never)."""
+    """All kinds by name, the kinds that run by themselves with the seconds between runs (0 is never), and the loops."""
 
     kinds: Mapping[str, JobKind]
     periodic: Mapping[str, Callable[[Config], float]] = field(default_factory=dict)
+    loops: Mapping[str, Loop] = field(default_factory=dict)
 
 
 def load_registry(families: tuple[str, ...] = FAMILIES) -> Registry:
@@ -108,12 +114,14 @@ def load_registry(families: tuple[str, ...] = FAMILIES) -> Registry:
     modules += [e.load() for e in importlib.metadata.entry_points(group=ENTRY_POINTS)]
     kinds: dict[str, JobKind] = {}
     periodic: dict[str, Callable[[Config], float]] = {}
+    loops: dict[str, Loop] = {}
     for module in modules:
         for name, kind in module.JOBS.items():
             if name in kinds:
                 raise ValueError(f"job kind {name!r} is declared twice, the second time in {module.__name__}")
             kinds[name] = kind
         periodic.update(getattr(module, "PERIODIC", {}))
+        loops.update(getattr(module, "LOOPS", {}))
     if unknown := sorted(set(periodic) - set(kinds)):
         raise ValueError(f"periodic kinds without a handler: {', '.join(unknown)}")
-    return Registry(kinds, periodic)
+    return Registry(kinds, periodic, loops)

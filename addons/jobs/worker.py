@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 JITTER = 0.2
 WATCH_S = 0.5
+LOOP_RETRY_S = 1.0
 PERIODIC_KEY = leasing.PERIODIC_KEY
 
 
@@ -73,7 +74,8 @@ class Worker:
     async def run(self) -> None:
         """Until `stop()`. Store errors are logged and tried again: a worker does not die of a locked database."""
         log.info("worker started", worker=self.name, kinds=len(self.registry.kinds))
-        watcher = asyncio.create_task(self._watch(), name="worker-watch")
+        beside = [asyncio.create_task(self._watch(), name="worker-watch")]
+        beside += [asyncio.create_task(self._keep(name), name=f"loop-{name}") for name in self.registry.loops]
         try:
             while not self._stop.is_set():
                 try:
@@ -83,9 +85,9 @@ class Worker:
                     log.warning("job store unavailable", error=str(e))
                     await self._sleep(max(1.0, self._config.poll_interval_s))
         finally:
-            watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
-            await self._drain()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(self._drain(), *beside, return_exceptions=True)
             log.info("worker stopped", worker=self.name)
 
     async def run_until_idle(self) -> int:
@@ -96,6 +98,15 @@ class Worker:
             if not self._tasks:
                 return count
             await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+
+    async def _keep(self, name: str) -> None:
+        """Runs a loop of a family; one that ends is started again."""
+        while True:
+            try:
+                await self.registry.loops[name](self.services, self.name)
+            except Exception as e:
+                log.error("worker loop failed", loop=name, exc_info=e)
+            await asyncio.sleep(LOOP_RETRY_S)
 
     # leasing
 

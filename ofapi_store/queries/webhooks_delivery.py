@@ -24,6 +24,7 @@ _D = DELIVERIES.c
 _FRESH = text("deliveries.state = 'pending' AND deliveries.attempts = 0")
 _RETRIES = text("deliveries.state = 'pending' AND deliveries.attempts > 0")
 _LEASED = text("deliveries.state = 'leased'")
+_FREE: dict[str, Any] = {"state": "pending", "lease_by": None, "lease_until": None, "is_probe": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +156,17 @@ def extend(conn: Connection, sender: str, *, lease_s: float, now: datetime) -> N
 def release(conn: Connection, sender: str, ids: Sequence[int]) -> None:
     """Gives back, untried."""
     if ids:
-        free = {"state": "pending", "lease_by": None, "lease_until": None, "is_probe": False}
-        conn.execute(update(DELIVERIES).where(_D.id.in_(ids), _D.lease_by == sender, _LEASED).values(**free))
+        conn.execute(update(DELIVERIES).where(_D.id.in_(ids), _D.lease_by == sender, _LEASED).values(**_FREE))
+
+
+def release_all(conn: Connection, sender: str) -> None:
+    """Gives back everything: the sender ends."""
+    conn.execute(update(DELIVERIES).where(_LEASED, _D.lease_by == sender).values(**_FREE))
 
 
 def sweep(conn: Connection, *, now: datetime) -> int:
     """Takes back what senders held that died; returns how many deliveries."""
-    free = {"state": "pending", "lease_by": None, "lease_until": None, "is_probe": False}
-    return conn.execute(update(DELIVERIES).where(_LEASED, _D.lease_until < now).values(**free)).rowcount
+    return conn.execute(update(DELIVERIES).where(_LEASED, _D.lease_until < now).values(**_FREE)).rowcount
 
 
 def settle(

@@ -1,0 +1,129 @@
+"""What one sender holds of one webhook in memory: queues by lane, and how fast the endpoint may be asked."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from yarl import URL
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ofapi_store.queries.webhooks_delivery import Leased
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """After `after` failed tries in a row an endpoint gets one try at a time, the next after `first_s`, doubled up to `max_s`.
+
+    A dead endpoint with a long queue costs next to nothing then, and any success brings back full speed.
+    """
+
+    after: int = 5
+    first_s: float = 0.25
+    max_s: float = 5.0
+
+    def gap_s(self, failures: int) -> float:
+        if failures < self.after:
+            return 0.0
+        return float(min(self.max_s, self.first_s * 2.0 ** min(failures - self.after, 20)))
+
+
+@dataclass(slots=True)
+class Target:
+    """Where and how to send, as of `updated_at` of the webhook. `problem`: why nothing can be sent at all."""
+
+    url: URL
+    secret: str | None
+    updated_at: datetime
+    problem: str | None = None
+
+
+class Line:
+    """`outstanding`: deliveries leased and not yet settled. Times are the event loop's."""
+
+    __slots__ = (
+        "_lanes",
+        "_pacing",
+        "_ready",
+        "failures",
+        "held_until",
+        "outstanding",
+        "parallel",
+        "running",
+        "target",
+    )
+
+    def __init__(self, target: Target, pacing: Pacing, parallel: int) -> None:
+        self.target = target
+        self.parallel = parallel
+        self.outstanding = 0
+        self.running = 0
+        self.failures = 0
+        self.held_until = 0.0
+        self._pacing = pacing
+        self._lanes: dict[str, deque[Leased]] = {}
+        self._ready: deque[str] = deque()
+
+    @property
+    def suspect(self) -> bool:
+        return self.failures >= self._pacing.after
+
+    @property
+    def queued(self) -> bool:
+        return any(self._lanes.values())
+
+    def room(self, window: int, now: float) -> int:
+        """How many more deliveries to lease; asked for in portions, so that leases are few."""
+        if self.suspect:
+            return 1 if self.outstanding == 0 and now >= self.held_until else 0
+        return window - self.outstanding if self.outstanding <= window // 2 else 0
+
+    def add(self, delivery: Leased) -> None:
+        lane = self._lanes.get(delivery.lane)
+        if lane is None:
+            lane = self._lanes[delivery.lane] = deque()
+            self._ready.append(delivery.lane)
+        lane.append(delivery)
+        self.outstanding += 1
+
+    def take_lane(self, now: float) -> str | None:
+        """A lane that nobody works on and that may be worked on now; give it back with `give_back`."""
+        most = 1 if self.suspect else self.parallel
+        if self.running >= most or now < self.held_until or not self._ready:
+            return None
+        self.running += 1
+        return self._ready.popleft()
+
+    def next(self, lane: str) -> Leased | None:
+        queue = self._lanes[lane]
+        return queue.popleft() if queue else None
+
+    def give_back(self, lane: str) -> None:
+        self.running -= 1
+        if self._lanes[lane]:
+            self._ready.append(lane)
+        else:
+            del self._lanes[lane]
+
+    def drop_queue(self) -> list[int]:
+        """Empties the queues; gives the ids of what was in them."""
+        dropped = [delivery.id for queue in self._lanes.values() for delivery in queue]
+        for queue in self._lanes.values():
+            queue.clear()
+        self._lanes = {lane: queue for lane, queue in self._lanes.items() if lane not in self._ready}
+        self._ready.clear()
+        self.outstanding -= len(dropped)
+        return dropped
+
+    def heard(self, *, ok: bool, now: float, retry_after_s: float | None) -> None:
+        """How a try went."""
+        if ok:
+            self.failures, self.held_until = 0, 0.0
+            return
+        self.failures += 1
+        self.held_until = max(self.held_until, now + self._pacing.gap_s(self.failures))
+        if retry_after_s:
+            self.held_until = max(self.held_until, now + min(retry_after_s, 60.0))
