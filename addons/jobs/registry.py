@@ -91,12 +91,14 @@ class JobKind:
 
     `on_failed(job, services, error)` runs, as a job of its own, when the row has failed for good, whether its handler
     said so or its worker died on the last try: it settles what depended on the row. It may run more than once.
+    `resumable`: loses nothing by being stopped, so a worker that stops does not wait for it.
     """
 
     handler: Handler
     timeout_s: float | None = None
     retry_s: Callable[[int], float] | None = None
     on_failed: OnFailed | None = None
+    resumable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

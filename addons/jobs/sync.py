@@ -343,5 +343,5 @@ def _schedule_s(config: Config) -> float:
     return min(60.0, config.sync.interval_s) if config.sync.interval_s else 0.0
 
 
-JOBS = {KIND: JobKind(sync_account), "sync.schedule": JobKind(schedule)}
+JOBS = {KIND: JobKind(sync_account, resumable=True), "sync.schedule": JobKind(schedule)}
 PERIODIC = {"sync.schedule": _schedule_s}

@@ -183,7 +183,10 @@ class Worker:
                 self._tasks[job_id].cancel()
 
     async def _drain(self) -> None:
-        """Running jobs get their grace; the rest is cancelled and free for other workers at once."""
+        """Running jobs get their grace, resumable ones none; what is cancelled is free for other workers at once."""
+        for job_id, task in self._tasks.items():
+            if self.registry.kinds[self._rows[job_id].kind].resumable:
+                task.cancel()
         tasks = list(self._tasks.values())
         if tasks:
             await asyncio.wait(tasks, timeout=self._config.shutdown_grace_s)

@@ -151,8 +151,11 @@ async def test_cancel_stops_a_running_job_within_a_second(store: Store, services
     assert row(store, job).state == "cancelled"
 
 
-async def test_stop_frees_what_did_not_end(store: Store, services_of: ServicesOf) -> None:
-    """A worker that stops gives its jobs a grace, then frees them for others at once, uncounted."""
+@pytest.mark.parametrize(("resumable", "grace_s"), [(False, 0.2), (True, 60)])
+async def test_stop_frees_what_did_not_end(
+    store: Store, services_of: ServicesOf, resumable: bool, grace_s: float
+) -> None:
+    """A worker that stops gives its jobs a grace, resumable ones none, then frees them for others at once, uncounted."""
     started = asyncio.Event()
 
     async def handler(job: Job, services: Services) -> None:
@@ -160,7 +163,7 @@ async def test_stop_frees_what_did_not_end(store: Store, services_of: ServicesOf
         await asyncio.sleep(60)
 
     job = enqueue(store)
-    worker = worker_for(services_of(store), handler)
+    worker = worker_for(services_of(store, jobs={"shutdown_grace_s": grace_s}), handler, resumable=resumable)
     running = asyncio.create_task(worker.run())
     await asyncio.wait_for(started.wait(), 5)
     worker.stop()
