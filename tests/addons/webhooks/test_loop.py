@@ -1,0 +1,400 @@
+"""Delivery: what receivers get, retries, order, fairness, pauses, and what a stop or a crash leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from addons.webhooks.line import Pacing
+from addons.webhooks.loop import DeliveryLoop
+from ofapi_store.engine import Store
+from ofapi_store.queries import credits, webhooks, webhooks_log
+from ofapi_store.queries.events import WEBHOOKS
+from ofapi_store.queries.webhooks_log import ATTEMPTS
+from tests.addons.webhooks.conftest import Rig
+from tests.addons.webhooks.receiver import Receiver
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("secret", ["s3cret", "whsec_" + base64.b64encode(b"k" * 24).decode()])
+async def test_a_receiver_gets_the_contracts_body_and_both_signatures(
+    rig: Rig, receiver: Receiver, secret: str
+) -> None:
+    """Contract 7.3, and Standard Webhooks beside it, whatever the form of the secret."""
+    receiver.secret = secret
+    rig.hook(receiver.url(), secret=secret)
+    rig.emit()
+    assert await rig.deliver() == 1
+    (got,) = receiver.got
+    assert got.body == {"event": "tips.received", "account_id": "acct_a", "payload": {"n": 0}}
+    assert got.hex_ok
+    assert got.standard_ok
+    assert got.headers["Content-Type"] == "application/json"
+    assert got.headers["User-Agent"] == "OnlyFansAPI.com/Webhook-Client"
+    assert got.key == got.headers["webhook-id"]
+    assert got.headers["webhook-timestamp"] == str(int(rig.now.timestamp()))
+    assert rig.states() == [("delivered", 1)]
+
+
+async def test_without_a_secret_nothing_is_signed_and_team_events_name_no_account(rig: Rig, receiver: Receiver) -> None:
+    """No `Signature`, no `webhook-signature`, no `account_id`."""
+    rig.hook(receiver.url(), secret=None)
+    rig.emit(account=None)
+    await rig.deliver()
+    (got,) = receiver.got
+    assert set(got.body) == {"event", "payload"}
+    assert not {"Signature", "webhook-signature"} & set(got.headers)
+
+
+async def test_ephemeral_events_carry_no_idempotency_key(rig: Rig, receiver: Receiver) -> None:
+    """Contract 7.3: users.typing and its like."""
+    rig.hook(receiver.url(), events=["users.typing"])
+    rig.emit(event="users.typing")
+    await rig.deliver()
+    assert receiver.got[0].key is None
+    assert receiver.got[0].standard_ok
+
+
+async def test_the_whole_ladder_is_climbed_and_ends(rig: Rig, receiver: Receiver) -> None:
+    """0, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h: not a moment earlier, the same key each time, then it has failed."""
+    rig.hook(receiver.url("/fail"))
+    rig.emit()
+    assert await rig.deliver() == 1
+    for wait_s in (5, 300, 1800, 7200, 18_000, 36_000):
+        rig.pass_time(seconds=wait_s - 1)
+        assert await rig.deliver() == 0
+        rig.pass_time(seconds=1)
+        assert await rig.deliver() == 1
+    assert rig.states() == [("failed", 7)]
+    rig.pass_time(days=2)
+    assert await rig.deliver() == 0
+    assert len({got.key for got in receiver.got}) == 1
+    assert len({got.headers["webhook-timestamp"] for got in receiver.got}) == 7
+    assert all(got.standard_ok for got in receiver.got)
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "status"),
+    [("/fail", "status", 500), ("/moved", "status", 301), ("/busy", "status", 429), ("/cut", "protocol", None)],
+)
+async def test_what_is_no_2xx_is_tried_again(rig: Rig, receiver: Receiver, path: str, error: str, status: int) -> None:
+    """Redirects are not followed; the log says what was answered."""
+    hook = rig.hook(receiver.url(path))
+    rig.emit()
+    await rig.deliver()
+    assert rig.states() == [("pending", 1)]
+    assert receiver.at("/elsewhere") == []
+    with rig.store.read() as conn:
+        (row,) = webhooks_log.attempts(conn, hook)
+    assert (row.succeeded, row.error_type, row.status_code) == (False, error, status)
+    assert row.error_message
+    assert row.response is None or "\x00" not in row.response
+
+
+async def test_an_answer_in_fragments_is_one_answer(rig: Rig, receiver: Receiver) -> None:
+    """2xx, its body kept whole."""
+    hook = rig.hook(receiver.url("/fragments"))
+    rig.emit()
+    await rig.deliver()
+    with rig.store.read() as conn:
+        (row,) = webhooks_log.attempts(conn, hook)
+    assert (row.succeeded, row.status_code, row.response) == (True, 201, "ab" * 5)
+
+
+async def test_who_does_not_answer_in_time_has_failed(
+    store: Store, rig_of: Callable[..., Rig], receiver: Receiver
+) -> None:
+    """`total_timeout_s` holds from the first byte sent to the answer."""
+    rig = rig_of(store, webhooks={"total_timeout_s": 0.2})
+    hook = rig.hook(receiver.url("/slow"))
+    rig.emit()
+    await rig.deliver()
+    with rig.store.read() as conn:
+        (row,) = webhooks_log.attempts(conn, hook)
+    assert row.error_type == "timeout"
+
+
+async def test_nobody_listening_is_a_failed_try(rig: Rig, receiver: Receiver) -> None:
+    """A refused connection."""
+    hook = rig.hook("http://127.0.0.1:9/")
+    rig.emit()
+    await rig.deliver()
+    with rig.store.read() as conn:
+        (row,) = webhooks_log.attempts(conn, hook)
+    assert row.error_type == "connect"
+
+
+async def test_retry_after_lengthens_the_wait(rig: Rig, receiver: Receiver) -> None:
+    """429 with Retry-After 120: not after the ladder's 5 s but after 120."""
+    rig.hook(receiver.url("/busy"))
+    rig.emit()
+    await rig.deliver()
+    rig.pass_time(seconds=119)
+    assert await rig.deliver() == 0
+    rig.pass_time(seconds=1)
+    assert await rig.deliver() == 1
+
+
+async def test_410_disables_the_webhook(rig: Rig, receiver: Receiver) -> None:
+    """What waited is cancelled, nothing new is collected, and enabling it again works."""
+    hook = rig.hook(receiver.url("/gone"))
+    rig.emit(3)
+    await rig.deliver()
+    row = rig.webhook(hook)
+    assert (row.state, row.enabled) == ("disabled", False)
+    assert "410" in (row.state_reason or "")
+    assert {state for state, _ in rig.states()} <= {"failed", "cancelled"}
+    with rig.store.write() as conn:
+        changed = webhooks.change(
+            conn, rig.team_id, hook, url=receiver.url(), events=["tips.received"], account_scope="global", enabled=True
+        )
+    assert changed is not None
+    assert (changed.state, changed.enabled) == ("active", True)
+    rig.emit()
+    await rig.deliver()
+    assert len(receiver.at("/ok")) == 1
+
+
+async def test_order_per_account_is_kept(rig: Rig, receiver: Receiver) -> None:
+    """Accounts go side by side, the events of one in the order in which they happened."""
+    rig.hook(receiver.url())
+    for _ in range(15):
+        for account in ("acct_a", "acct_b", "acct_c"):
+            rig.emit(account=account)
+    await rig.deliver()
+    by_account: dict[str, list[int]] = {}
+    for got in receiver.got:
+        by_account.setdefault(got.body["account_id"], []).append(got.body["payload"]["n"])
+    assert {account: len(seen) for account, seen in by_account.items()} == {"acct_a": 15, "acct_b": 15, "acct_c": 15}
+    assert all(seen == sorted(seen) for seen in by_account.values())
+
+
+async def test_a_slow_endpoint_delays_no_other(
+    sqlite_store: Store, rig_of: Callable[..., Rig], receiver: Receiver
+) -> None:
+    """Even with one request at once in the whole worker, the fast endpoint is served while the slow ones hang."""
+    rig = rig_of(sqlite_store, webhooks={"parallel": 1, "jitter": 0})
+    for n in range(5):
+        rig.hook(receiver.url(f"/slow-{n}"))
+    rig.hook(receiver.url())
+    rig.emit(10)
+    task = asyncio.create_task(rig.loop().run())
+    await until(lambda: len(receiver.at("/ok")) == 10, 5)
+    assert sum(1 for got in receiver.got if got.path.startswith("/slow")) == 5
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_endpoint_gets_no_more_requests_at_once_than_configured(
+    sqlite_store: Store, rig_of: Callable[..., Rig], receiver: Receiver
+) -> None:
+    """`parallel_per_host`."""
+    rig = rig_of(sqlite_store, webhooks={"parallel_per_host": 3})
+    receiver.slow_s = 0.05
+    rig.hook(receiver.url("/slow"))
+    for n in range(12):
+        rig.emit(account=f"acct_{n}")
+    await rig.deliver()
+    assert receiver.most == 3
+
+
+async def test_an_endpoint_that_only_fails_is_spared(
+    sqlite_store: Store, rig_of: Callable[..., Rig], receiver: Receiver
+) -> None:
+    """After some failures in a row it is asked once per gap; one success brings back full speed."""
+    rig = rig_of(sqlite_store)
+    receiver.broken = True
+    rig.hook(receiver.url())
+    for n in range(40):
+        rig.emit(account=f"acct_{n}")
+    task = asyncio.create_task(rig.loop(pacing=Pacing(after=3, first_s=0.2, max_s=0.2)).run())
+    await asyncio.sleep(0.5)
+    assert 3 <= len(receiver.got) <= 16
+    receiver.broken = False
+    rig.pass_time(seconds=5)
+    await until(lambda: all(state == "delivered" for state, _ in rig.states()))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_twenty_final_failures_pause_and_a_probe_ends_it(
+    store: Store, rig_of: Callable[..., Rig], receiver: Receiver
+) -> None:
+    """What comes during the pause waits and is sent after; failed probes lengthen the pause and cost nothing."""
+    rig = rig_of(store, webhooks={"retry_schedule_s": [0], "jitter": 0})
+    hook = rig.hook(receiver.url())
+    receiver.broken = True
+    rig.emit(19)
+    await rig.deliver()
+    assert rig.webhook(hook).state == "active"
+    rig.emit(1)
+    await rig.deliver()
+    row = rig.webhook(hook)
+    assert (row.state, row.failures, row.paused_until) == ("paused", 20, rig.now + timedelta(minutes=5))
+    rig.emit(3)
+    assert await rig.deliver() == 0
+    for cooldown_s in (300, 900, 1800, 3600, 7200, 21_600, 21_600):
+        rig.pass_time(seconds=cooldown_s - 1)
+        assert await rig.deliver() == 0
+        rig.pass_time(seconds=1)
+        assert await rig.deliver() == 1
+    assert rig.webhook(hook).state == "paused"
+    receiver.broken = False
+    rig.pass_time(seconds=21_600)
+    seen = len(receiver.got)
+    await rig.deliver()
+    row = rig.webhook(hook)
+    assert (row.state, row.failures, row.paused_until) == ("active", 0, None)
+    assert sorted(got.body["payload"]["n"] for got in receiver.got[seen:]) == [20, 21, 22]
+    assert rig.states()[20:] == [("delivered", 8), ("delivered", 1), ("delivered", 1)]
+
+
+async def test_a_success_resets_the_count_of_failures(
+    store: Store, rig_of: Callable[..., Rig], receiver: Receiver
+) -> None:
+    """In a row means in a row."""
+    rig = rig_of(store, webhooks={"retry_schedule_s": [0]})
+    hook = rig.hook(receiver.url())
+    for broken in (True, False, True):
+        receiver.broken = broken
+        rig.emit(15 if broken else 1)
+        await rig.deliver()
+    assert (rig.webhook(hook).state, rig.webhook(hook).failures) == ("active", 15)
+
+
+async def test_a_hundred_deliveries_cost_a_credit(store: Store, rig_of: Callable[..., Rig], receiver: Receiver) -> None:
+    """Retries and redeliveries are not counted; the rest stays for the next credit."""
+    rig = rig_of(store, webhooks={"events_per_credit": 10})
+    hook = rig.hook(receiver.url())
+    rig.emit(24)
+    await rig.deliver()
+    with rig.store.write() as conn:
+        assert credits.balance(conn, rig.team_id) == 998
+        found = webhooks_log.find(conn, hook, webhooks_log.attempts(conn, hook)[0].delivery_uuid)
+        assert found is not None
+        webhooks_log.redeliver(conn, hook, found, now=rig.now)
+    await rig.deliver()
+    with rig.store.read() as conn:
+        assert conn.execute(select(WEBHOOKS.c.billed)).scalar() == 4
+        (used,) = credits.usage(conn, rig.team_id, rig.now - timedelta(days=1), rig.now + timedelta(days=1))
+    assert (used.credit_type, used.credits, used.requests) == ("webhook", 2, 20)
+
+
+async def test_a_redelivery_has_the_first_key_and_names_the_first_delivery(rig: Rig, receiver: Receiver) -> None:
+    """Contract 7.3."""
+    hook = rig.hook(receiver.url())
+    rig.emit()
+    await rig.deliver()
+    with rig.store.write() as conn:
+        (first,) = webhooks_log.attempts(conn, hook)
+        found = webhooks_log.find(conn, hook, str(first.id))
+        assert found is not None
+        webhooks_log.redeliver(conn, hook, found, now=rig.now)
+    await rig.deliver()
+    one, two = receiver.got
+    assert one.key == two.key
+    assert two.headers["X-OFAPI-Redelivery-Of"] == first.delivery_uuid
+
+
+async def test_settings_changed_meanwhile_hold_for_what_waits(rig: Rig, receiver: Receiver) -> None:
+    """Deliveries in memory are given back and go to the new address; those of a deleted webhook go nowhere."""
+    receiver.slow_s = 0.3
+    hook, other = rig.hook(receiver.url("/slow")), rig.hook(receiver.url("/slow-other"))
+    rig.emit(5)
+    task = asyncio.create_task(rig.loop().run())
+    await until(lambda: len(receiver.got) == 2)
+    rig.pass_time(seconds=1)
+    with rig.store.write() as conn:
+        webhooks.change(
+            conn, rig.team_id, hook, url=receiver.url("/ok-new"), events=["x"], account_scope="global", now=rig.now
+        )
+        webhooks.remove(conn, rig.team_id, other)
+    await until(lambda: rig.states() == [("delivered", 1)] * 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [got.body["payload"]["n"] for got in receiver.at("/ok-new")] == [1, 2, 3, 4]
+    assert len(receiver.at("/slow-other")) <= 2
+
+
+async def test_a_stop_gives_back_what_waits(rig: Rig, receiver: Receiver) -> None:
+    """What is under way gets its grace; nothing stays leased, so that another worker goes on at once."""
+    receiver.slow_s = 0.1
+    rig.hook(receiver.url("/slow"))
+    rig.emit(5)
+    task = asyncio.create_task(rig.loop().run())
+    await until(lambda: len(receiver.got) == 1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    states = rig.states()
+    assert states[0] == ("delivered", 1)
+    assert states[1:] == [("pending", 0)] * 4
+
+
+async def test_two_senders_double_nothing_and_keep_the_order(rig: Rig, receiver: Receiver) -> None:
+    """A lane belongs to one sender at a time."""
+    rig.hook(receiver.url())
+    rig.hook(receiver.url("/ok-two"))
+    for n in range(120):
+        rig.emit(account=f"acct_{n % 4}")
+    senders = [asyncio.create_task(rig.loop(name).run()) for name in ("one", "two")]
+    await until(lambda: all(state == "delivered" for state, _ in rig.states()), 20)
+    for task in senders:
+        task.cancel()
+    await asyncio.gather(*senders, return_exceptions=True)
+    for path in ("/ok", "/ok-two"):
+        seen = [(got.body["account_id"], got.body["payload"]["n"]) for got in receiver.at(path)]
+        assert len(seen) == len(set(seen)) == 120
+        for n in range(4):
+            mine = [number for account, number in seen if account == f"acct_{n}"]
+            assert mine == sorted(mine)
+
+
+async def test_results_that_cannot_be_written_are_written_later(
+    sqlite_store: Store, rig_of: Callable[..., Rig], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that fails for a moment costs no delivery and doubles none."""
+    from addons.webhooks import loop as module
+    from ofapi_store.errors import StoreUnavailable
+
+    monkeypatch.setattr(module, "STORE_RETRY_S", 0.02)
+    rig = rig_of(sqlite_store)
+    rig.hook(receiver.url())
+    rig.emit(5)
+    real, calls = sqlite_store.awrite, []
+
+    async def flaky(fn, *args, **kwargs):  # type: ignore[no-untyped-def]
+        if fn is module.deliveries.settle and len(calls) < 3:
+            calls.append(fn)
+            raise StoreUnavailable("locked")
+        return await real(fn, *args, **kwargs)
+
+    monkeypatch.setattr(sqlite_store, "awrite", flaky, raising=False)
+    task = asyncio.create_task(DeliveryLoop(rig.services, "one").run())
+    await until(lambda: rig.states() == [("delivered", 1)] * 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(receiver.got) == 5
+
+
+async def test_an_unreadable_secret_says_so(rig: Rig, receiver: Receiver) -> None:
+    """A secret of another key list: nothing is sent unsigned, and the log names the reason."""
+    hook = rig.hook(receiver.url())
+    with rig.store.write() as conn:
+        conn.execute(WEBHOOKS.update().values(secret="gAAAAnothing"))
+    rig.emit()
+    await rig.deliver()
+    assert receiver.got == []
+    with rig.store.read() as conn:
+        (row,) = webhooks_log.attempts(conn, hook)
+        assert conn.execute(select(ATTEMPTS.c.error_type)).scalar() == "secret"
+    assert "secrets.keys" in (row.error_message or "")
