@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 Ready = Callable[[Listening], None]
+GC_THRESHOLDS = (10_000, 20, 20)
 
 
 async def run(
@@ -69,9 +71,20 @@ async def run(
             raise StartFailed(str(e)) from e
         if door is not None:
             where = replace(where, web=(door.host, door.port), web_password=door.password)
+        settle_heap()
         if ready is not None:
             ready(where)
         await stop.wait()
+
+
+def settle_heap() -> None:
+    """Take what start-up made out of garbage collection, and collect less often.
+
+    Modules and rules live as long as the process: walking them at every full collection is a tenth of a request's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def build(config: Config, gateway: Gateway, door: WebAccess | None, ca_file: Path | None) -> master.Master:
