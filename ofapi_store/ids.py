@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from datetime import datetime
+
+from ofapi_store.types import to_micros
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _TOKEN_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # noqa: S105 (the digits of base 62)
@@ -31,3 +34,16 @@ def new_token(prefix: str = TOKEN_PREFIX) -> str:
 def token_hash(token: str) -> str:
     """What is stored of a token: SHA-256, hex."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+_BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def ulid_at(at: datetime) -> str:
+    """The smallest ULID of that millisecond: ids compare with it as their times compare with `at`."""
+    ms = max(0, to_micros(at) // 1000)
+    digits = []
+    for _ in range(10):
+        ms, digit = divmod(ms, 32)
+        digits.append(_BASE32[digit])
+    return "".join(reversed(digits)) + "0" * 16

@@ -115,8 +115,13 @@ class Links(Section):
         None, description="File of address ranges, one per line, whose clicks count as bots."
     )
     max_limit: Count = Field(1000, description="Most rows of one page of clicks, conversions, fans.")
-    flush_interval_s: Seconds = Field(0.05, description="Longest time that clicks wait for a common write, in seconds.")
-    revenue_interval_s: Seconds = Field(900, description="Seconds between recomputations of changed links.")
+    spool_dir: ConfigPath = Field(  # type: ignore[assignment]
+        "data/clicks", description="Folder where answered clicks wait to be stored; local to the machine."
+    )
+    flush_interval_s: Seconds = Field(0.25, description="Longest time that clicks wait for a common write, in seconds.")
+    revenue_delay_s: Amount = Field(
+        5, description="Seconds that news of a fan wait for more before revenue and conversions are worked out."
+    )
 
 
 class Auth(Section):

@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from addons.config import Config
     from addons.pipeline.services import Services
 
-FAMILIES: tuple[str, ...] = ("addons.jobs.upkeep", "addons.jobs.sync", "addons.media.jobs", "addons.jobs.webhooks")
+FAMILIES: tuple[str, ...] = (
+    "addons.jobs.upkeep",
+    "addons.jobs.sync",
+    "addons.media.jobs",
+    "addons.jobs.webhooks",
+    "addons.jobs.links_revenue",
+)
 ENTRY_POINTS = "ofapi.jobs"
 
 

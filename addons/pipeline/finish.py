@@ -101,6 +101,8 @@ async def _present(parts: Parts, x: Exchange, response: Response) -> Response:
     stranger = x.mount == "upstream" and x.account is None
     if rule is not None and not stranger and (rule.steps or (rule.present and x.dialect == "envelope")):
         x.state["base_url"] = base_url(parts, x) + x.state.get("prefix", "")
+        if x.query.get("synchronous") is True and (wait := parts.services.parts.get("synchronous")) is not None:
+            await wait(x)  # figures that steps look up are worked out first
         body = await parts.editor.response(x, body)
     swap = parts.services.parts.get("media_swap")
     if swap is not None:

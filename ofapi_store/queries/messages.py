@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -84,3 +84,18 @@ def sent_by_fans(
     if since is not None:
         query = query.where(c.created_at >= since)
     return {int(fan_id): int(n) for fan_id, n in conn.execute(query.group_by(c.fan_id))}
+
+
+def of_fans(conn: Connection, account_id: str, since: Mapping[int, datetime]) -> list[tuple[int, int, datetime]]:
+    """(fan, message, time) of what each fan sent from the given time on, oldest first."""
+    if not since:
+        return []
+    c = MESSAGES.c
+    query = select(c.fan_id, c.message_id, c.created_at).where(
+        c.account_id == account_id,
+        c.from_fan.is_(True),
+        c.fan_id.in_(sorted(since)),
+        c.created_at >= min(since.values()),
+    )
+    rows = conn.execute(query.order_by(c.created_at, c.message_id))
+    return [(fan, number, at) for fan, number, at in rows if at >= since[fan]]

@@ -25,3 +25,14 @@ def insert_missing(conn: Connection, table: Table, rows: Sequence[dict[str, Any]
     """Inserts the rows whose `keys` are not there yet; leaves the others as they are."""
     if rows:
         conn.execute(insert_for(conn, table).on_conflict_do_nothing(index_elements=list(keys)), list(rows))
+
+
+def add_up(
+    conn: Connection, table: Table, rows: Sequence[dict[str, Any]], *keys: str, constant: Sequence[str] = ()
+) -> None:
+    """Adds each row's numbers to the row of its `keys`, which is made where it is missing. `constant` columns stay."""
+    if not rows:
+        return
+    statement = insert_for(conn, table)
+    sums = {name: table.c[name] + statement.excluded[name] for name in rows[0] if name not in (*keys, *constant)}
+    conn.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=sums), list(rows))

@@ -1,0 +1,28 @@
+"""The link family of one process: marks that follow from observed rows, the redirect, and waiting for revenue."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from addons.jobs.links_revenue import wait_for_revenue
+from addons.links.observed import LinkMarks
+from addons.pipeline.ingesting import add_on_observed
+
+if TYPE_CHECKING:
+    from addons.pipeline.exchange import Exchange
+    from addons.pipeline.services import Services
+
+
+@asynccontextmanager
+async def opened(services: Services) -> AsyncIterator[None]:
+    """Puts `synchronous` into `services.parts`, follows observed rows, answers the mount `redirect`."""
+    add_on_observed(services, LinkMarks(services.clock, services.config.links.revenue_delay_s))
+
+    async def synchronous(x: Exchange) -> None:
+        if x.account is not None:
+            await wait_for_revenue(services, x.account.id)
+
+    services.parts["synchronous"] = synchronous
+    yield

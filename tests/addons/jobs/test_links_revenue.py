@@ -1,0 +1,106 @@
+"""Revenue of links against the simulator's own truth, incrementally and anew."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from addons.jobs.links_revenue import step, wait_for_revenue
+from addons.jobs.registry import load_registry
+from addons.jobs.worker import Worker
+from addons.links.observed import LinkMarks
+from addons.pipeline.ingesting import add_on_observed
+from addons.pipeline.services import Services
+from ofapi_store.models import metadata
+from ofapi_store.queries import link_dirty, links
+from scripts.simulator import Simulator
+from tests.addons.jobs.upstream import SMALL, connected
+
+ONLY = ("transactions", "chargebacks", "tracking_links", "trial_links", "claimers")
+DERIVED = ("link_fans", "link_fan_days", "link_days", "link_cohorts", "link_totals")
+
+
+def snapshot(services: Services) -> dict[str, list[tuple[Any, ...]]]:
+    """Every derived row but for when it was worked out; sums that came back to nothing are no rows."""
+    out = {}
+    with services.store.read() as conn:
+        for name in DERIVED:
+            table = metadata.tables[name]
+            columns = [c for c in table.columns if c.name != "calculated_at"]
+            rows = [tuple(row) for row in conn.execute(table.select().with_only_columns(*columns))]
+            sums = [i for i, c in enumerate(columns) if c.name not in ("ref", "account_id", "fan_id", "day", "since")]
+            out[name] = sorted((row for row in rows if any(row[i] for i in sums)), key=repr)
+    return out
+
+
+async def run_all(services: Services) -> None:
+    await Worker(services, load_registry()).run_until_idle()
+
+
+def compare(services: Services, account: str, sim: Simulator) -> int:
+    """Links whose every claimer is listed agree with the truth to the cent (a cent more or less per split payment)."""
+    truth = sim.truth.links(sim.creators[0]["id"])
+    checked = 0
+    with services.store.read() as conn:
+        for key, expected in truth.items():
+            kind = "tracking" if key.startswith("campaign") else "trial"
+            row = links.get(conn, account, kind, expected["id"])
+            if row is None or any(claim["deleted"] for claim in expected["claims"]):
+                continue
+            split = sum(t["split"] > 1 for t in expected["transactions"])
+            assert row.revenue_calculated_at is not None
+            assert row.revenue_stale is False
+            assert abs(row.revenue_total - Fraction(expected["revenue_net_cents"])) <= split
+            assert abs(row.chargebacks - Fraction(expected["chargebacks_net_cents"])) <= split
+            assert row.spenders_count == expected["spenders"]
+            checked += bool(row.revenue_total)
+    return checked
+
+
+@pytest.fixture
+def sim():
+    with Simulator.start(**{**SMALL, "fans": 90, "transactions": 500, "campaigns": 6}) as running:
+        yield running
+
+
+async def test_revenue_is_the_simulators_truth(sim, store, services_of) -> None:
+    """After a sync each link shows what the simulator knows; working everything out anew changes no row."""
+    async with connected(sim, store, services_of, links={"revenue_delay_s": 0}) as (services, account):
+        add_on_observed(services, LinkMarks(services.clock, 0))
+        task_worker = Worker(services, load_registry())
+        with store.write() as conn:
+            from ofapi_store import outbox
+
+            outbox.enqueue(conn, "sync.account", {"account": account, "only": list(ONLY)}, key=account)
+        await task_worker.run_until_idle()
+        assert compare(services, account, sim) >= 3
+        before = snapshot(services)
+        assert before["link_days"]
+        with store.write() as conn:
+            assert link_dirty.mark_all(conn, account) > 10
+        while (await step(services, account)).left:
+            pass
+        assert snapshot(services) == before
+        with store.write() as conn:  # from nothing
+            for name in DERIVED:
+                conn.execute(metadata.tables[name].delete())
+            link_dirty.mark_all(conn, account)
+        while (await step(services, account)).left:
+            pass
+        assert snapshot(services) == before
+
+
+async def test_synchronous_syncs_what_was_never_synced(sim, sqlite_store, services_of) -> None:
+    """`synchronous=true` on an account without any data waits for a walk and for the figures."""
+    import asyncio
+
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        add_on_observed(services, LinkMarks(services.clock, 60))
+        worker = Worker(services, load_registry())
+        running = asyncio.create_task(worker.run())
+        await wait_for_revenue(services, account)
+        worker.stop()
+        await running
+        assert compare(services, account, sim) >= 3
