@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from addons.media import swap as swapping
+from addons.media.aliases import Aliases
 from addons.media.answers import no_such_file, not_a_media_url
 from addons.media.fetch import CdnClient
 from addons.media.files import FileStore
@@ -81,6 +82,7 @@ class MediaService:
         self.services.parts["media"] = self
         if self.config.media.enabled:
             self.services.parts["media_swap"] = self.swap
+        self.services.parts["media_aliases"] = Aliases(self.services.store)
         mounts = self.services.parts.setdefault("mounts", {})
         mounts.update(cdn=self.cdn, cdn_host=self.cdn_host)
         self.services.parts.setdefault("health", {})["media"] = self.health

@@ -117,9 +117,12 @@ def _headers(parts: Parts, x: Exchange, *, edited: bool) -> Headers:
 async def _body(parts: Parts, x: Exchange, rule: CompiledRule | None) -> bytes | None:
     """The body that goes out. `request` steps may make one where the client sent none: upstream wants it at some places."""
     body = x.request.body
-    if rule is None or not rule.request or x.mount == "upstream" or not _may_be_json(x):
+    if x.mount == "upstream" or not _may_be_json(x):
         return body
-    return await parts.editor.request(x, body or b"{}")
+    if rule is not None and rule.request:
+        body = await parts.editor.request(x, body or b"{}")
+    aliases = parts.services.parts.get("media_aliases")
+    return await aliases(body, x) if aliases is not None and body else body
 
 
 def _may_be_json(x: Exchange) -> bool:

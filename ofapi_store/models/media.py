@@ -44,7 +44,7 @@ class MediaUpload(Base):
 
     `state`: pending | processing | completed | failed. `target`: media | vault. `spool`: name of the file in the spool
     folder, None once it is not needed; `source_url`: SecretBox token of `file_url` until it is fetched. `result` is
-    the upload object or vault media. `reservation`: credits held until it is finished. `used_at`: when the result was put into a message; it works once.
+    the upload object or vault media. `reservation`: credits held until it is finished.
     """
 
     __tablename__ = "media_uploads"
@@ -67,6 +67,5 @@ class MediaUpload(Base):
     credits_used: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcTime)
-    used_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
     __table_args__ = (Index("ix_media_uploads_account_id_created_at", "account_id", "created_at"),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,7 +41,6 @@ class UploadRow:
     credits_used: int
     created_at: datetime
     finished_at: datetime | None
-    used_at: datetime | None
 
 
 _COLUMNS = [UPLOADS.c[name] for name in UploadRow.__slots__]
@@ -109,20 +108,14 @@ def spools(conn: Connection) -> set[str]:
     return set(conn.execute(live).scalars())
 
 
-def take_results(conn: Connection, account_id: str, ids: list[str], now: datetime) -> dict[str, Mapping[str, Any]]:
-    """Results of completed uploads that were not used yet, by id; they count as used from now on."""
-    taken = conn.execute(
-        update(UPLOADS)
-        .where(
-            UPLOADS.c.id.in_(ids),
-            UPLOADS.c.account_id == account_id,
-            UPLOADS.c.state == "completed",
-            UPLOADS.c.used_at.is_(None),
+def results(conn: Connection, account_id: str, ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Results of those of an account's uploads that are completed, by id."""
+    found = conn.execute(
+        select(UPLOADS.c.id, UPLOADS.c.result).where(
+            UPLOADS.c.id.in_(sorted(ids)), UPLOADS.c.account_id == account_id, UPLOADS.c.state == "completed"
         )
-        .values(used_at=now)
-        .returning(UPLOADS.c.id, UPLOADS.c.result)
     )
-    return {row.id: row.result for row in taken}
+    return {row.id: row.result for row in found}
 
 
 def _hold(conn: Connection, team_id: str, account_id: str, price: int, **booked: Any) -> str:

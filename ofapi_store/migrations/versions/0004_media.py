@@ -51,7 +51,6 @@ def upgrade() -> None:
         sa.Column("credits_used", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
-        sa.Column("used_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_media_uploads"),
     )
     op.create_index("ix_media_uploads_account_id_created_at", "media_uploads", ["account_id", "created_at"])
