@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,12 +22,12 @@ SMALL: dict[str, Any] = {
     "fans": 45, "chats": 12, "messages": 240, "transactions": 230, "campaigns": 4, "trials": 3, "posts": 2, "media": 4,
 }  # fmt: skip
 PACE = {"min_interval_s": 0.0, "attempts": 3, "backoff_max_s": 1}
-_plans: dict[Path, Plan] = {}
 
 
+@functools.cache
 def plan() -> Plan:
     """The repository's rules, loaded once per process."""
-    return _plans.setdefault(REPO, load_rules(REPO / "rules"))
+    return load_rules(REPO / "rules")
 
 
 @asynccontextmanager
