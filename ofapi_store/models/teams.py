@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import BigInteger, Dialect, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ofapi_store.models.base import Base
@@ -40,6 +41,18 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
+class UserData(ExactJson):
+    """What `users/me` said, without the secrets of upstream's session: those fields are kept as null."""
+
+    cache_ok = True
+    SECRET = ("csrf", "wsAuthToken")
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        if isinstance(value, Mapping):
+            value = {**value, **{name: None for name in self.SECRET if name in value}}
+        return super().process_bind_param(value, dialect)
+
+
 class Account(Base):
     """`login` and `proxy_url` are SecretBox tokens. Disconnected accounts keep their row, without login."""
 
@@ -56,7 +69,7 @@ class Account(Base):
     authentication_progress: Mapped[str | None] = mapped_column(String(32))
     login: Mapped[str | None] = mapped_column(Text)
     proxy_url: Mapped[str | None] = mapped_column(Text)
-    user_data: Mapped[dict[str, Any] | None] = mapped_column(ExactJson)
+    user_data: Mapped[dict[str, Any] | None] = mapped_column(UserData)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     updated_at: Mapped[datetime] = mapped_column(UtcTime)
     disconnected_at: Mapped[datetime | None] = mapped_column(UtcTime)

@@ -7,14 +7,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from ofapi_store.errors import AlreadyConnected, BadValue
 from ofapi_store.ids import new_id
+from ofapi_store.models.auth import AccountCredentials, AuthAttempt
 from ofapi_store.models.teams import Account
 from ofapi_store.types import now_utc
 
 ACCOUNTS: Table = Account.__table__  # type: ignore[assignment]
+_ATTEMPTS: Table = AuthAttempt.__table__  # type: ignore[assignment]
+_CREDENTIALS: Table = AccountCredentials.__table__  # type: ignore[assignment]
+_ENDED = {
+    "state": "failed",
+    "progress": "failed",
+    "secret": None,
+    "proxy_url": None,
+    "error_code": "disconnected",
+    "error_message": "The account was disconnected.",
+}
 
 # `user_data` is tens of KB: only what asks for it reads it.
 _COLUMNS = tuple(column for column in ACCOUNTS.c if column.name != "user_data")
@@ -172,7 +183,10 @@ def set_state(
 
 
 def disconnect(conn: Connection, team_id: str, account_id: str, *, now: datetime | None = None) -> bool:
-    """Ends the account and wipes its login; what was observed stays. False: no such live account of this team."""
+    """Ends the account and wipes its login, kept credentials and any login under way; what was observed stays.
+
+    False: no such live account of this team.
+    """
     at = now or now_utc()
     query = update(ACCOUNTS).where(
         ACCOUNTS.c.id == account_id, ACCOUNTS.c.team_id == team_id, ACCOUNTS.c.disconnected_at.is_(None)
@@ -180,7 +194,12 @@ def disconnect(conn: Connection, team_id: str, account_id: str, *, now: datetime
     gone = query.values(
         disconnected_at=at, updated_at=at, state="disconnected", login=None, proxy_url=None, user_data=None
     )
-    return bool(conn.execute(gone).rowcount)
+    if not conn.execute(gone).rowcount:
+        return False
+    conn.execute(delete(_CREDENTIALS).where(_CREDENTIALS.c.account_id == account_id))
+    under_way = update(_ATTEMPTS).where(_ATTEMPTS.c.account_id == account_id, _ATTEMPTS.c.completed_at.is_(None))
+    conn.execute(under_way.values(**_ENDED, version=_ATTEMPTS.c.version + 1, completed_at=at))
+    return True
 
 
 def live_of_user(conn: Connection, team_id: str, onlyfans_id: str) -> AccountRow | None:
