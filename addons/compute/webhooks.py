@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from addons.compute.api import Answer, Call, Handler, NextPage
 from addons.net.address_check import AddressPolicy
+from addons.pipeline.dates import instant
 from addons.pipeline.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from addons.webhooks.catalogue import EVENTS
 from addons.webhooks.examples import example
@@ -116,8 +117,8 @@ async def deliveries(call: Call) -> Answer:
     found = await call.services.store.aread_slow(
         webhooks_log.attempts,
         row.id,
-        start=max(query.get("date_start") or oldest, oldest),
-        end=query.get("date_end"),
+        start=max(_instant(call, "date_start") or oldest, oldest),
+        end=_instant(call, "date_end"),
         event=query.get("event"),
         succeeded=query.get("succeeded"),
         account_ids=call.key.account_ids,
@@ -126,6 +127,12 @@ async def deliveries(call: Call) -> Answer:
     )
     page = NextPage({"limit": limit, "offset": offset + limit} if len(found) > limit else None)
     return Answer([_attempt(one, row.url) for one in found[:limit]], page=page)
+
+
+def _instant(call: Call, name: str) -> datetime | None:
+    """A day stands for its first moment, as the end of a range for its last."""
+    text = call.query.get(name)
+    return None if text is None else instant(text, call.now(), end=name == "date_end")
 
 
 def _attempt(row: webhooks_log.AttemptRow, url: str) -> dict[str, Any]:
