@@ -1,0 +1,34 @@
+"""How the URL of a download is read from the request target."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from addons.compute.media import url_of
+
+URL = "https://cdn2.onlyfans.com/files/a/x%20y.jpg?Tag=2&u=1&Policy=eyJ_-~&Signature=a~b"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        URL,
+        quote(URL, safe=""),
+        quote(URL, safe=":"),  # the official client leaves the colon
+        quote(URL.partition("?")[0], safe="") + "?" + URL.partition("?")[2],  # path encoded, query as it is
+        URL.replace("https://", "https:/"),  # a front proxy merged the slashes
+        quote(URL.replace("https://", "https:/"), safe=""),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["/acct_1/media/download/", "/api/acct_1/media/download/"])
+def test_raw_and_encoded_urls_are_one(prefix: str, text: str) -> None:
+    """Every form that the documents and clients produce names the same URL, its own escapes and query intact."""
+    assert url_of(prefix + text) == URL
+
+
+@pytest.mark.parametrize(("text", "url"), [("", ""), ("x", "x"), ("http:/a.test/", "http://a.test/"), ("%68ttps%3A%2F%2Fa", "https://a")])
+def test_what_is_no_url_stays_what_it_is(text: str, url: str) -> None:
+    """Judging it is the identity's task."""
+    assert url_of("/acct_1/media/download/" + text) == url
