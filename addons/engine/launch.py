@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 Ready = Callable[[Listening], None]
-GC_THRESHOLDS = (10_000, 20, 20)
 
 
 async def run(
@@ -78,13 +77,12 @@ async def run(
 
 
 def settle_heap() -> None:
-    """Take what start-up made out of garbage collection, and collect less often.
+    """Take what start-up made out of garbage collection: it lives as long as the process.
 
-    Modules and rules live as long as the process: walking them at every full collection is a tenth of a request's time.
+    The thresholds stay as they are: flows are cycles, and collecting them later is memory that grows.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def build(config: Config, gateway: Gateway, door: WebAccess | None, ca_file: Path | None) -> master.Master:
