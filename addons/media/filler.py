@@ -42,6 +42,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 300.0
 FULL_WAIT_S = 30.0
 IDLE_S = 5.0
 GONE_WAIT = timedelta(seconds=30)  # after a refusal, a new URL is tried no sooner
+FORGET = timedelta(days=30)
 LARGE_WAIT = timedelta(days=1)
 
 
@@ -91,6 +92,10 @@ class Filler:
     def _rows(self, keys: dict[str, MediaKey], account_id: str | None) -> list[Seen]:
         encrypt = self._services.secrets.encrypt
         return [Seen(i, k.text, encrypt(k.url), _time(expires_at(k.url)), account_id) for i, k in keys.items()]
+
+    async def forget(self) -> None:
+        """Drop rows of files that were refused and not seen again for a month."""
+        await self._store.awrite(fills.forget_old, self._services.clock() - FORGET)
 
     async def run(self) -> None:
         """Work off the queue until cancelled; then give back what is unfinished."""

@@ -221,6 +221,7 @@ class MediaService:
                     next_sweep = time.monotonic() + SWEEP_S
                     await asyncio.to_thread(self.files.sweep)
                     await self.uploads.tidy()
+                    await self.filler.forget()
             except Exception as e:
                 log.warning("media upkeep failed", error=f"{type(e).__name__}: {e}")
             await asyncio.sleep(TOUCH_S)
