@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from addons.compute.api import Answer, Call, Handler
 from addons.pipeline.auth import unknown_account
 from ofapi_store.queries import accounts
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from addons.pipeline.sessions import OnAccountState
 
 CONNECTED = ("authenticated",)
 
@@ -56,7 +63,8 @@ async def disconnect(call: Call) -> Answer:
     allowed = call.key.account_ids
     if allowed is not None and account_id not in allowed:
         raise unknown_account()
-    gone = await call.services.store.awrite(accounts.disconnect, call.team.id, account_id, now=call.now())
+    hook = call.services.parts.get("on_account_state")
+    gone = await call.services.store.awrite(_disconnect, call.team.id, account_id, call.now(), hook)
     if not gone:
         raise unknown_account()
     directory = call.services.parts.get("directory")
@@ -66,6 +74,13 @@ async def disconnect(call: Call) -> Answer:
     if events is not None and call.account is not None:
         await events.session_changed(call.account, "disconnected")
     return Answer({"success": True, "message": "The account was disconnected."}, bare=True)
+
+
+def _disconnect(conn: Connection, team_id: str, account_id: str, now: datetime, hook: OnAccountState | None) -> bool:
+    gone = accounts.disconnect(conn, team_id, account_id, now=now)
+    if gone and hook is not None:
+        hook(conn, account_id, "disconnected")
+    return gone
 
 
 HANDLERS: dict[str, Handler] = {

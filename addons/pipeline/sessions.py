@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,11 +11,48 @@ import structlog
 from ofapi_store.queries import accounts
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
     from addons.pipeline.auth import CachedDirectory
     from addons.pipeline.exchange import AccountContext
     from addons.pipeline.services import Services
 
 log = structlog.get_logger(__name__)
+
+
+OnAccountState = Callable[["Connection", str, str], None]
+"""`services.parts["on_account_state"]`: `(conn, account_id, state)`, called in the transaction that changed the state, so
+that what follows from it (webhook events) is written with its cause."""
+
+
+def add_on_account_state(services: Services, hook: OnAccountState) -> None:
+    """Registers one more: those that are there run first."""
+    before: OnAccountState | None = services.parts.get("on_account_state")
+
+    def both(conn: Connection, account_id: str, state: str) -> None:
+        if before is not None:
+            before(conn, account_id, state)
+        hook(conn, account_id, state)
+
+    services.parts["on_account_state"] = both
+
+
+def set_state(
+    conn: Connection,
+    account_id: str,
+    state: str,
+    *,
+    when: tuple[str, ...],
+    hook: OnAccountState | None,
+    now: datetime,
+) -> bool:
+    """The change and what follows from it, in one transaction. False: another caller was first."""
+    changed = accounts.set_state(conn, account_id, state, when=when, now=now)
+    if changed and hook is not None:
+        hook(conn, account_id, state)
+    return changed
 
 
 class Sessions:
@@ -34,7 +72,8 @@ class Sessions:
 
     async def _change(self, account: AccountContext, state: str, when: tuple[str, ...]) -> None:
         try:
-            changed = await self._services.store.awrite(accounts.set_state, account.id, state, when=when)
+            hook, now = self._services.parts.get("on_account_state"), self._services.clock()
+            changed = await self._services.store.awrite(set_state, account.id, state, when=when, hook=hook, now=now)
         except Exception as e:
             log.error("account state not written", account=account.id, state=state, error=type(e).__name__)
             return

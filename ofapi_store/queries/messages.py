@@ -99,3 +99,17 @@ def of_fans(conn: Connection, account_id: str, since: Mapping[int, datetime]) ->
     )
     rows = conn.execute(query.order_by(c.created_at, c.message_id))
     return [(fan, number, at) for fan, number, at in rows if at >= since[fan]]
+
+
+def last_reply_before(conn: Connection, row: MessageRow) -> datetime | None:
+    """When the fan of a message last wrote before it."""
+    c = MESSAGES.c
+    query = select(c.created_at).where(
+        c.account_id == row.account_id,
+        c.fan_id == row.fan_id,
+        c.from_fan.is_(True),
+        c.created_at <= row.created_at,
+        c.message_id != row.message_id,
+    )
+    found: datetime | None = conn.execute(query.order_by(c.created_at.desc()).limit(1)).scalar()
+    return found

@@ -80,6 +80,13 @@ def page(
     return [TransactionRow(*row) for row in conn.execute(query.order_by(c.created_at, c.transaction_id).limit(limit))]
 
 
+def by_ids(conn: Connection, account_id: str, transaction_ids: Iterable[str]) -> list[TransactionRow]:
+    """The known ones of up to some thousand ids, oldest first."""
+    c = TRANSACTIONS.c
+    query = select(*_COLUMNS).where(c.account_id == account_id, c.transaction_id.in_(sorted(set(transaction_ids))))
+    return [TransactionRow(*row) for row in conn.execute(query.order_by(c.created_at, c.transaction_id))]
+
+
 def of_fans(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> list[TransactionRow]:
     """All transactions of these fans, oldest first."""
     c = TRANSACTIONS.c
