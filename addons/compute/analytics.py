@@ -112,7 +112,9 @@ async def historical(call: Call) -> Answer:
     for one in sums:
         if not one.refunded:
             months[one.day.year * 12 + one.day.month - 1] += one.net
-    return Answer([{"period": _month(n).strftime("%Y-%m"), "value": from_cents(v)} for n, v in months.items()], bare=True)
+    return Answer(
+        [{"period": _month(n).strftime("%Y-%m"), "value": from_cents(v)} for n, v in months.items()], bare=True
+    )
 
 
 def _month(number: int) -> datetime:
@@ -179,7 +181,9 @@ async def forecast(call: Call) -> Answer:
     model, metric = call.body["model"], call.body["metric"]
     run: Callable[[Sequence[int], int], list[int]] | None = FORECASTS.get(model)
     if run is None:
-        raise ValidationFailed.of("model", f"The model {model} is not available here. Use one of: {', '.join(FORECASTS)}.")
+        raise ValidationFailed.of(
+            "model", f"The model {model} is not available here. Use one of: {', '.join(FORECASTS)}."
+        )
     if metric != "revenue":
         raise ValidationFailed.of("metric", f"The metric {metric} is not available here. Use revenue.")
     rows = await _accounts(call, call.body["account_ids"])
@@ -226,7 +230,15 @@ async def _months(call: Call, rows: Sequence[AccountRow], first: int, last: int)
 def _profit(row: AccountRow, month: int, net: int) -> dict[str, Any]:
     """Agency figures are null: neither commissions nor costs are kept here."""
     unknown = dict.fromkeys(
-        ("commissionRate", "commissionAmount", "agencyEarnings", "totalCosts", "profit", "marginPercentage", "referralNote")
+        (
+            "commissionRate",
+            "commissionAmount",
+            "agencyEarnings",
+            "totalCosts",
+            "profit",
+            "marginPercentage",
+            "referralNote",
+        )
     )
     return {
         "creatorName": row.display_name,

@@ -20,7 +20,8 @@ class Call:
     `params`: path parameters, decoded. `query` and `body`: as validated by the rule's `params` and `body` blocks
     (converted, defaults filled in); `body` is None where the rule takes none. `base_url`: public root of this
     gateway without trailing slash, dialect prefix not included. `prefix`: `/api` in the envelope dialect, else "".
-    `args`: the rule's own settings for the handler, for example which kind of link it is about.
+    `args`: the rule's own settings for the handler, for example which kind of link it is about. `upstream`: the body of
+    upstream's 2xx answer, for a handler that a forwarded rule names in `then`.
     """
 
     params: Mapping[str, str]
@@ -36,6 +37,7 @@ class Call:
     client_ip: str
     queries: list[str] = field(default_factory=list)
     args: Mapping[str, Any] = field(default_factory=dict)
+    upstream: bytes | None = None
 
     def now(self) -> datetime:
         """The clock of the services, UTC."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import orjson
 from sqlalchemy import Connection
 
 from addons.compute.api import Answer, Call, Handler
 from addons.pipeline.errors import NotFound, ValidationFailed
 from ofapi_store.errors import BadValue
-from ofapi_store.queries import links, tags
+from ofapi_store.queries import links, smart_links, tags
 
 _KINDS_OF_TYPE = {
     "tracking_links": ("tracking", "shared_tracking"),
@@ -21,6 +22,7 @@ _KINDS_OF_TYPE = {
 }
 _ALL_KINDS = ("tracking", "shared_tracking", "trial", "shared_trial")
 _MAX_ID = 2**63 - 1
+SMART = "smart_links"
 
 
 async def list_all(call: Call) -> Answer:
@@ -31,7 +33,11 @@ async def list_all(call: Call) -> Answer:
 
 
 def _team_tags(conn: Connection, team_id: str, kind: str | None) -> list[str]:
-    return tags.of_team(conn, team_id, _KINDS_OF_TYPE.get(kind or "", _ALL_KINDS))
+    smart = smart_links.tags_of_team(conn, team_id) if kind in (None, SMART) else []
+    if kind == SMART:
+        return smart
+    found = {*smart, *tags.of_team(conn, team_id, _KINDS_OF_TYPE.get(kind or "", _ALL_KINDS))}
+    return sorted(found, key=tags.fold)
 
 
 def _link_id(call: Call) -> int:
@@ -98,9 +104,32 @@ async def remove(call: Call) -> Answer:
     return await _change(call, _remove)
 
 
+async def created(call: Call) -> Answer:
+    """`then` of making a link: the tags of the request go to the link that upstream has just made."""
+    names = (call.body or {}).get("tags") or []
+    link_id = _made(call.upstream or b"")
+    if names and link_id is not None and call.account is not None:
+        target = _Target(call.account.id, call.args["kind"], link_id)
+        await call.services.store.awrite(_add, call.team.id, target, names)
+    return Answer()
+
+
+def _made(body: bytes) -> int | None:
+    """The id of a new link: upstream answers with the link, or with a list of it."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(found, list):
+        found = found[0] if found else None
+    link_id = found.get("id") if isinstance(found, dict) else None
+    return link_id if isinstance(link_id, int) and 0 <= link_id <= _MAX_ID else None
+
+
 HANDLERS: dict[str, Handler] = {
     "link_tags.list_all": list_all,
     "link_tags.list": list_tags,
     "link_tags.add": add,
     "link_tags.remove": remove,
+    "link_tags.created": created,
 }

@@ -23,7 +23,8 @@ async def credits(call: Call) -> Answer:
     )
     name = "account_id" if group_by == "account" else group_by
     results = [
-        {name: row.group, "credit_type": row.credit_type, "credits": row.credits, "requests": row.requests} for row in rows
+        {name: row.group, "credit_type": row.credit_type, "credits": row.credits, "requests": row.requests}
+        for row in rows
     ]
     data = {
         "from": first.date().isoformat(),
@@ -42,7 +43,9 @@ def _period(call: Call) -> tuple[datetime, datetime]:
     today = _day(now)
     newest = today if call.query.get("include_today", True) else today - timedelta(days=1)
     last = min(_day(instant(call.query["to"], now)), newest) if call.query.get("to") else newest
-    first = _day(instant(call.query["from"], now)) if call.query.get("from") else last - timedelta(days=DEFAULT_DAYS - 1)
+    first = (
+        _day(instant(call.query["from"], now)) if call.query.get("from") else last - timedelta(days=DEFAULT_DAYS - 1)
+    )
     if first > last:
         raise ValidationFailed.of("from", "The from field must be a date before or equal to to.")
     if (last - first).days >= MAX_DAYS:

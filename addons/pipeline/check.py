@@ -104,10 +104,10 @@ def _meet(one: str, other: str) -> bool:
 
 
 def _handler(rule: CompiledRule, source: Source, path: Path_, known: Known) -> Iterable[Problem]:
-    name = rule.spec.handler
-    if name is not None and known.handlers is not None and name not in known.handlers:
-        hint = did_you_mean(name, known.handlers, what="handlers")
-        yield source.problem((*path, "handler"), "unknown-handler", f"unknown handler `{name}`", hint)
+    for key, name in (("handler", rule.spec.handler), ("then", rule.spec.then)):
+        if name is not None and known.handlers is not None and name not in known.handlers:
+            hint = did_you_mean(name, known.handlers, what="handlers")
+            yield source.problem((*path, key), "unknown-handler", f"unknown handler `{name}`", hint)
 
 
 def _observe(rule: CompiledRule, source: Source, path: Path_, known: Known) -> Iterable[Problem]:

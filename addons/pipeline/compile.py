@@ -128,13 +128,13 @@ def _combination(model: RuleModel, place: Place) -> None:
     def wrong(key: str, message: str, hint: str = "") -> None:
         place.at(key).wrong("bad-combination", message, hint, key=True)
 
-    if model.args and model.handler is None:
+    if model.args and model.handler is None and model.then is None:
         wrong("args", "`args` are for a `handler`, and this rule has none", "remove the key")
     if model.handler is None and model.source in ("computed", "media"):
         wrong("source", f"a {model.source} rule needs a `handler`", "name it as `<family>.<function>`")
     if model.handler is not None and model.source in ("hybrid", "passthrough"):
         wrong("handler", f"a {model.source} rule has no `handler`", "its answer comes from upstream; remove the key")
-    for key in ("upstream", "query", "request", "observe", "steps", "timeout_s"):
+    for key in ("upstream", "query", "request", "observe", "steps", "then", "timeout_s"):
         if model.source == "computed" and key in model.model_fields_set and getattr(model, key):
             wrong(key, f"a computed rule has no `{key}`", "it never calls upstream; remove the key")
     if model.source == "passthrough" and model.steps:

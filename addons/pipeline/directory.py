@@ -55,9 +55,7 @@ class StoreDirectory:
                 login = self._login(row.login, row.proxy_url)
             except (SecretError, ValueError, KeyError) as e:
                 log.error("login of an account cannot be read", account=row.id, error=type(e).__name__)
-        return AccountContext(
-            row.id, row.team_id, row.display_name, row.state, row.onlyfans_id, row.username, login
-        )
+        return AccountContext(row.id, row.team_id, row.display_name, row.state, row.onlyfans_id, row.username, login)
 
     def _login(self, token: str, proxy: str | None) -> Login:
         key = (token, proxy)

@@ -9,7 +9,7 @@ from addons.pipeline import pagination, upstream_errors
 from addons.pipeline.answers import down_headers, error_response, is_json_type, location
 from addons.pipeline.dialects import CHARGED_NOTE, FREE_NOTE, REPLAY_NOTE, Counters, envelope, is_json
 from addons.pipeline.exchange import BodyMode, Headers, Response, ResponseHead
-from addons.pipeline.local import base_url, page_url
+from addons.pipeline.local import base_url, call_then, page_url
 
 if TYPE_CHECKING:
     from addons.pipeline.credits import Reservation
@@ -99,6 +99,8 @@ async def _present(parts: Parts, x: Exchange, response: Response) -> Response:
     body = response.body
     rule = x.match.rule if x.match else None
     stranger = x.mount == "upstream" and x.account is None
+    if rule is not None and rule.spec.then is not None and not stranger and x.principal is not None:
+        await call_then(parts, x, rule.spec.then)
     if rule is not None and not stranger and (rule.steps or (rule.present and x.dialect == "envelope")):
         x.state["base_url"] = base_url(parts, x) + x.state.get("prefix", "")
         if x.query.get("synchronous") is True and (wait := parts.services.parts.get("synchronous")) is not None:

@@ -58,7 +58,13 @@ async def build(parts: Parts, x: Exchange) -> UpstreamRequest:
 
 def _method(x: Exchange, rule: CompiledRule | None) -> str:
     method = x.request.method
-    if rule is None or rule.upstream is None or rule.upstream.method == "*" or method == "HEAD" or x.mount == "upstream":
+    if (
+        rule is None
+        or rule.upstream is None
+        or rule.upstream.method == "*"
+        or method == "HEAD"
+        or x.mount == "upstream"
+    ):
         return method
     return rule.upstream.method
 

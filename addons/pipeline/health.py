@@ -62,4 +62,6 @@ def _media(parts: Parts, reasons: list[str]) -> None:
         return
     free = shutil.disk_usage(media.dir).free
     if free < media.min_free_bytes:
-        reasons.append(f"media: {free} bytes free below `media.min_free_bytes` {media.min_free_bytes}; filling is paused")
+        reasons.append(
+            f"media: {free} bytes free below `media.min_free_bytes` {media.min_free_bytes}; filling is paused"
+        )

@@ -47,8 +47,19 @@ def read_body(parts: Parts, x: Exchange) -> Any:
 async def call_handler(parts: Parts, x: Exchange, body: Any) -> Answer | UpstreamRequest:
     """Run the rule's handler. Raises ApiError."""
     assert x.match is not None
+    return await _run(parts, x, x.match.rule.spec.handler or "", body)
+
+
+async def call_then(parts: Parts, x: Exchange, name: str) -> None:
+    """Run the handler that a forwarded rule names in `then`, on upstream's success. What it answers is ignored."""
+    await _run(parts, x, name, read_body(parts, x), upstream=x.upstream_body)
+
+
+async def _run(
+    parts: Parts, x: Exchange, name: str, body: Any, *, upstream: bytes | None = None
+) -> Answer | UpstreamRequest:
+    assert x.match is not None
     assert x.principal is not None
-    name = x.match.rule.spec.handler or ""
     handler = parts.handlers.get(name)
     if handler is None:
         raise ApiError(501, "not_available", f"This installation has no handler `{name}` for this operation.")
@@ -65,6 +76,7 @@ async def call_handler(parts: Parts, x: Exchange, body: Any) -> Answer | Upstrea
         prefix=x.state.get("prefix", ""),
         client_ip=x.entry.client_ip,
         args=x.match.rule.spec.args,
+        upstream=upstream,
     )
     x.notes.handler = name
     started = time.perf_counter()
@@ -125,6 +137,8 @@ async def answer_public(parts: Parts, x: Exchange) -> Response | UpstreamRequest
 
 async def _internal(parts: Parts, name: str) -> Response:
     if name == "metrics":
-        return Response(200, Headers([("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store")]), parts.metrics.render())
+        return Response(
+            200, Headers([("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store")]), parts.metrics.render()
+        )
     status, report = await health.report(parts)
     return json_response(status, dumps(report), [("Cache-Control", "no-store")])

@@ -174,7 +174,8 @@ class Plan:
             if not route.serves(method) or any(k in sent and sent[k] != v for k, v in fixed if not names_in(v)):
                 continue
             agreed = sum(sent.get(k) == v for k, v in fixed)
-            plain = route.owner.source != "hybrid"  # a note is read from the user's own path, too: the enriched one wins
+            # a note is read from the user's own path, too: the enriched one wins
+            plain = route.owner.source != "hybrid"
             rank = (*order(route, method)[1:], -agreed, len(fixed), plain, number)
             if best is None or rank < best[0]:
                 best = (rank, route)

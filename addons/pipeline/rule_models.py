@@ -156,9 +156,11 @@ class RuleModel(Strict):
     steps: list[StepRule] = Field(default=[], description="edits of upstream's body, both dialects, in list order")
     present: PresentRule = Field(default=PresentRule(), description="envelope dialect only")
     handler: str | None = Field(default=None, description="computed and media rules: `<family>.<function>`")
-    args: dict[str, JsonValue] = Field(
-        default={}, description="computed and media rules: settings that the handler gets"
+    then: str | None = Field(
+        default=None,
+        description="forwarded rules: handler that stores what upstream's success means, before the answer goes out",
     )
+    args: dict[str, JsonValue] = Field(default={}, description="settings that `handler` or `then` gets")
     credits: int | None = Field(default=None, ge=0, description="cost of one request; default: config's table")
     timeout_s: float | None = Field(default=None, gt=0, le=3600, description="longest wait for upstream")
 

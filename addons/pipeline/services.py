@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from addons.config import Config
     from ofapi_store.engine import Store
     from ofapi_store.secrets import SecretBox
-
-    from addons.config import Config
 
 
 def utcnow() -> datetime:
