@@ -72,3 +72,10 @@ def show_as[M: (http.Request, http.Response)](shown: M, wire: M) -> M:
 
 def wire_of[M: (http.Request, http.Response)](message: M) -> M:
     return cast(M, getattr(message, _WIRE, message))
+
+
+def release(flow: http.HTTPFlow) -> None:
+    """Forget everything once it was sent: mitmweb keeps flows, and an exchange holds bodies of its own."""
+    for holder, name in ((flow.request, _WIRE), (flow.response, _WIRE), (flow, _ATTRIBUTE)):
+        if holder is not None and hasattr(holder, name):
+            delattr(holder, name)

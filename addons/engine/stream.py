@@ -28,7 +28,7 @@ from addons.engine.http1 import AnsweredError
 from addons.engine.layer import FreshConnection, GatewayHttpLayer, UpstreamTimedOut
 from addons.engine.messages import to_http
 from addons.engine.policy import RETRYABLE_METHODS
-from addons.engine.state import FlowState, state_of, wire_of
+from addons.engine.state import FlowState, release, state_of, wire_of
 from addons.pipeline.exchange import UpstreamFailure
 
 CLOSED_EARLY = "server closed connection"
@@ -307,6 +307,7 @@ class GatewayStream(HttpStream):
             hub.timers.idle_from_now(server)
         self.flow.request.timestamp_end = self.flow.request.timestamp_end or time.time()
         yield from super().flow_done()
+        release(self.flow)
 
 
 __all__ = ["CLOSED_EARLY", "GatewayStream", "ResponseEndOfMessage", "failure_of"]
