@@ -19,6 +19,7 @@ from addons.media import answers, serving
 from addons.media.charge import Charge, Payer
 from addons.media.fetch import BadStatus, CdnClient, FetchFailed, MediaHead, Source, failure
 from addons.media.files import DiskFull, FileStore
+from addons.media.following import follow, follow_foreign, join_foreign
 from addons.media.identity import MediaKey
 from addons.media.transfer import (
     Broken,
@@ -28,9 +29,6 @@ from addons.media.transfer import (
     TooLarge,
     Transfer,
     Transfers,
-    follow,
-    follow_foreign,
-    join_foreign,
 )
 from addons.pipeline.errors import ApiError, ValidationFailed
 

@@ -15,7 +15,6 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -32,7 +31,6 @@ from addons.media.objects import ObjectStore
 from addons.media.throttle import Throttle
 
 READ = 1 << 18
-POLL_S = 0.01
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -302,73 +300,6 @@ class Transfers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def follow(transfer: Transfer, fd: int) -> AsyncIterator[bytes]:
-    """The bytes of a transfer as they arrive; `fd` is its `reader()`, closed at the end. Raises Broken."""
-    at = 0
-    try:
-        while True:
-            while at < transfer.written:
-                chunk = os.pread(fd, min(READ, transfer.written - at), at)
-                at += len(chunk)
-                yield chunk
-            if transfer.done:
-                break
-            await transfer.changed()
-        if not transfer.received:
-            raise Broken(str(transfer.error)) from transfer.error
-    finally:
-        os.close(fd)
-
-
-async def follow_foreign(files: FileStore, key: str, head: PartHead, fd: int) -> AsyncIterator[bytes]:
-    """As `follow`, for a file that another process fetches; `fd` is its part, closed at the end."""
-    at = 0
-    try:
-        while head.length is None or at < head.length:
-            chunk = os.pread(fd, READ, at)
-            if chunk:
-                at += len(chunk)
-                yield chunk
-            elif is_writer_gone(fd):
-                copy = files.index.get(key)
-                if copy is not None and copy.size == at:
-                    return
-                if os.fstat(fd).st_size <= at:
-                    raise Broken("the process that fetched the file stopped")
-            else:
-                await asyncio.sleep(POLL_S)
-    finally:
-        os.close(fd)
-
-
-async def join_foreign(files: FileStore, key: str, wait_s: float) -> tuple[PartHead, int] | None:
-    """Head and part of a file that another process fetches, once it knows the head; None when it does not any more."""
-    ends = time.monotonic() + wait_s
-    while time.monotonic() < ends:
-        try:
-            fd = os.open(files.part(file_id(key)), os.O_RDONLY)
-        except FileNotFoundError:
-            return None
-        head = PartHead.load(files.head(file_id(key)))
-        if is_writer_gone(fd):
-            os.close(fd)
-            return None
-        if head is not None and os.fstat(fd).st_size:
-            return head, fd
-        os.close(fd)
-        await asyncio.sleep(POLL_S)
-    return None
-
-
-def is_writer_gone(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    return True
 
 
 def lock_part(path: Path) -> BinaryIO:
