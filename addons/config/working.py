@@ -81,6 +81,11 @@ class Webhooks(Section):
     parallel: Count = Field(64, description="Deliveries at once in one worker.")
     parallel_per_host: Count = Field(8, description="Deliveries at once to one endpoint.")
     max_response_bytes: Count = Field(4096, description="Bytes of an endpoint's answer that are kept.")
+    look_interval_s: Amount = Field(
+        60,
+        description="Seconds between looks at an account for news (notifications, newest messages and transactions) that"
+        " a webhook wants; 0 is never: then events come from syncs and traffic only.",
+    )
     events_per_credit: Count = Field(100, description="Deliveries that one credit pays for.")
 
 

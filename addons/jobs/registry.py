@@ -37,7 +37,9 @@ FAMILIES: tuple[str, ...] = (
     "addons.jobs.sync",
     "addons.media.jobs",
     "addons.jobs.webhooks",
+    "addons.jobs.events",
     "addons.jobs.links_revenue",
+    "addons.jobs.links_pool",
 )
 ENTRY_POINTS = "ofapi.jobs"
 

@@ -109,7 +109,7 @@ def subscribe(world: World, who: Creator, body: dict[str, Any]) -> dict[str, Any
         link.claims.sort(key=lambda claim: (claim.at, claim.id), reverse=True)
     text = "Recurring subscription from" if renewal else "Subscription from"
     paid = _pay(world, who, fan, kind="subs", text=text, cents=price, when=when) if price else None
-    _note(who, "subs", fan, when, cents=price)
+    _note(who, "renewed" if renewal else "subs", fan, when, cents=price)
     return {"fan": fan.id, "span": span.id, "at": iso(when), "end": iso(span.end), "transaction": paid.id if paid else None}
 
 

@@ -11,6 +11,7 @@ from scripts.simulator.times import iso
 # what happened -> (type, sub type, text, tab)
 KINDS = {
     "subs": ("subscribed", "new_subscriber", "{SUBSCRIBER_LINK} subscribed for {PRICE}", "subscribed"),
+    "renewed": ("subscribed", "renewed_subscriber", "{SUBSCRIBER_LINK} renewed for {PRICE}", "subscribed"),
     "tips": ("tip", "new_tips", "{NAME} sent you a tip of {AMOUNT}", "tip"),
     "chat_messages": ("paided_message", "subscriber_pay_for_chat_message", "{NAME} purchased your {MESSAGE_LINK} for {AMOUNT}", "purchases"),
     "favorited": ("favorited", "favorited_post", "{NAME} liked your {POST_LINK}", "favorited"),
@@ -42,7 +43,8 @@ def note_row(call: Call, note: dict[str, Any], *, users: bool) -> dict[str, Any]
 def notifications(call: Call) -> Any:
     """Newest first; `fromId` (ids below it) or `offset`."""
     wanted = FILTERS.get(call.get("type") or "")
-    rows = [note for note in call.who.notifications if not wanted or note["kind"] == wanted]
+    kinds = {wanted, "renewed"} if wanted == "subs" else {wanted}
+    rows = [note for note in call.who.notifications if not wanted or note["kind"] in kinds]
     if call.get("type") and not wanted and call.get("type") != "all":
         rows = []
     cursor = call.number("fromId", 0) or call.number("from_id", 0)
