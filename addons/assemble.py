@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 Opener = Callable[[Services], AbstractAsyncContextManager[None]]
 
-FAMILIES: tuple[str, ...] = ("addons.media.service:opened", "addons.links.service:opened", "addons.webhooks.service:opened")
+FAMILIES: tuple[str, ...] = (
+    "addons.media.service:opened",
+    "addons.links.service:opened",
+    "addons.webhooks.service:opened",
+    "addons.exports.serve:opened",
+)
 """`module:function`, in this order: each is an async context manager `function(services)` that puts its family's parts
 into `services.parts` while the block runs. `plan`, `rules_state` and `upstream` are there before."""
 

@@ -1,4 +1,4 @@
-"""Files of an export, row by row in flat memory: CSV, XLSX, ZIP.
+"""Files of an export, row by row in flat memory: CSV and XLSX.
 
 A file is written under a temporary name in its own folder, synced to disk and renamed when it is whole, so a finished
 name never stands for half a file. Text that a spreadsheet would run as a formula gets a leading apostrophe, in CSV and
@@ -11,20 +11,21 @@ import csv
 import os
 import secrets
 import shutil
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import Protocol, Self
 
 type Cell = str | int | Decimal | bool | datetime | None
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 XLSX_MAX_ROWS = 1_048_575  # one of 1,048,576 is the header
 _XLSX_MAX_TEXT = 32_767
+PART = ".part"
 
 
 def neutralise(text: str) -> str:
@@ -116,7 +117,11 @@ class XlsxWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._book.close()
+        if kind is None:
+            self._book.close()
+            return
+        self._book.fileclosed = True  # putting the sheet together may take long, and nobody wants it
+        self._sheet.row_data_fh.close()
 
 
 ROW_WRITERS: dict[str, Callable[[Path, Sequence[str]], RowWriter]] = {"csv": CsvWriter, "xlsx": XlsxWriter}
@@ -124,16 +129,28 @@ ROW_WRITERS: dict[str, Callable[[Path, Sequence[str]], RowWriter]] = {"csv": Csv
 
 @contextmanager
 def whole_file(final: Path) -> Iterator[Path]:
-    """A temporary path that becomes `final` when the block ends well, and is removed when it does not."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
+    """A path in a folder of its own that becomes `final` when the block ends well, and is removed when it does not.
+
+    What a killed process leaves behind is removed by `remove_parts`.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = final.with_name(f".{final.name}.{secrets.token_hex(4)}{PART}")
+    folder.mkdir(mode=0o700)
     try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(final)
+        yield folder / final.name
+        _sync(folder / final.name)
+        (folder / final.name).replace(final)
         _sync(final.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_parts(folder: Path, pattern: str = "*", *, older_than_s: float = 0.0) -> int:
+    """Removes what killed builds of the files `pattern` left in a folder. Returns how many."""
+    parts = [p for p in folder.glob(f".{pattern}{PART}") if time.time() - p.stat().st_mtime >= older_than_s]
+    for part in parts:
+        shutil.rmtree(part, ignore_errors=True)
+    return len(parts)
 
 
 def _sync(path: Path) -> None:
@@ -142,19 +159,6 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def write_zip(path: Path, members: Iterable[tuple[str, BinaryIO]], on_member: Callable[[int], None]) -> int:
-    """Stored (media does not shrink), one member at a time; names are made unique and safe. Gives the member count."""
-    count, used = 0, set[str]()
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for name, source in members:
-            entry = zipfile.ZipInfo(unique_name(name, used), datetime.now(UTC).timetuple()[:6])
-            with source, archive.open(entry, "w", force_zip64=True) as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-            count += 1
-            on_member(count)
-    return count
 
 
 def unique_name(name: str, used: set[str]) -> str:

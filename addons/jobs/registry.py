@@ -37,6 +37,7 @@ FAMILIES: tuple[str, ...] = (
     "addons.jobs.sync",
     "addons.media.jobs",
     "addons.jobs.webhooks",
+    "addons.jobs.exports",
     "addons.jobs.events",
     "addons.jobs.links_revenue",
     "addons.jobs.links_pool",

@@ -284,6 +284,12 @@ def forget_file(conn: Connection, export_id: str) -> None:
     conn.execute(update(EXPORTS).where(EXPORTS.c.id == export_id).values(file_size=None))
 
 
+def given_up(conn: Connection, *, since: datetime) -> list[ExportRow]:
+    """Exports that were cancelled or failed since then: a worker that was ending may have left their file."""
+    query = select(*_COLUMNS).where(EXPORTS.c.status.in_(("cancelled", "failed")), EXPORTS.c.updated_at >= since)
+    return [ExportRow(*row) for row in conn.execute(query)]
+
+
 def unfinished(conn: Connection) -> frozenset[str]:
     """Ids of the exports that may still need what is kept between calculation and building."""
     query = select(EXPORTS.c.id).where(EXPORTS.c.status.in_((*CANCELLABLE, CALCULATED)))

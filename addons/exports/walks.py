@@ -1,0 +1,259 @@
+"""Rows that the store does not hold, asked of upstream by the gateway's own rules, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from addons.jobs.upstream_client import Unavailable, UpstreamClient, query_text
+from addons.pipeline.ingesting import ingest_sights
+from addons.pipeline.pagination import PageKind, PageSpec, next_query
+from ofapi_store.errors import BadValue
+from ofapi_store.types import parse_time, to_json
+
+if TYPE_CHECKING:
+    from addons.pipeline.services import Services
+    from ofapi_store.queries.exports_rows import Scope
+
+Row = Mapping[str, Any]
+Emit = Callable[[Row], None]
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One walk of one account. `emit` gets each row as it comes."""
+
+    services: Services
+    client: UpstreamClient
+    scope: Scope
+    emit: Emit
+
+    async def pages(
+        self, rule_id: str, kind: PageKind, limit: int, params: Mapping[str, str] | None = None, **query: Any
+    ) -> AsyncIterator[Any]:
+        """Parsed bodies, numbers exact; what the rule observes is stored. Raises KeyError and the UpstreamProblems."""
+        rule = self.client.rule(rule_id)
+        spec = PageSpec(kind, limit)
+        following: str | None = query_text({"limit": limit, **query})
+        while following is not None:
+            reply = await self.client.ask(*self.client.target(rule, params, following))
+            if rule.observe:
+                await ingest_sights(self.services, [self.client.sight(rule, params, reply)])
+            yield parsed(reply.body)
+            following = next_query(spec, following, reply.body)
+
+    def within(self, value: Any) -> bool:
+        """Whether a time of upstream's lies in the period; what has no readable time does."""
+        at = moment(value)
+        return at is None or self.scope.start <= at < self.scope.end
+
+
+def parsed(body: bytes) -> Any:
+    """JSON with exact numbers. Raises Unavailable: upstream sends HTML when it is in trouble."""
+    try:
+        return json.loads(body, parse_float=Decimal)
+    except ValueError:
+        raise Unavailable("upstream answered with something that is no JSON", 60) from None
+
+
+def moment(value: Any) -> datetime | None:
+    try:
+        return parse_time(value) if value else None
+    except BadValue:
+        return None
+
+
+def dig(row: Any, path: str) -> Any:
+    """The member at `a.b.c` as a cell; None where it is missing."""
+    for name in path.split("."):
+        row = row.get(name) if isinstance(row, Mapping) else None
+    return to_json(row) if isinstance(row, Mapping | list) else row
+
+
+def listed(body: Any) -> list[Any]:
+    """The rows of a page in any of upstream's shapes."""
+    rows = body.get("list", body.get("users", body.get("items"))) if isinstance(body, Mapping) else body
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+
+
+async def payouts(walk: Walk) -> None:
+    async for body in walk.pages("payouts-requests", "offset", 100):
+        for row in listed(body):
+            if walk.within(row.get("createdAt")):
+                walk.emit(
+                    {
+                        "payout_id": dig(row, "id"),
+                        "amount": dig(row, "amount"),
+                        "currency": dig(row, "currency"),
+                        "state": dig(row, "state"),
+                        "invoice_id": dig(row, "invoiceId"),
+                        "reject_reason": dig(row, "rejectReason"),
+                        "created_at": dig(row, "createdAt"),
+                    }
+                )
+
+
+async def followings(walk: Walk) -> None:
+    """By the day of the subscription where upstream tells it."""
+    async for body in walk.pages(f"following-{walk.scope.options.get('type', 'all')}", "offset", 50):
+        for row in listed(body):
+            since = dig(row, "subscribedByData.subscribeAt")
+            if walk.within(since):
+                walk.emit(
+                    {
+                        "user_id": dig(row, "id"),
+                        "username": dig(row, "username"),
+                        "name": dig(row, "name"),
+                        "is_active": dig(row, "subscribedBy"),
+                        "subscribe_price": _first(dig(row, "currentSubscribePrice"), dig(row, "subscribePrice")),
+                        "subscribed_at": since,
+                        "expires_at": _first(
+                            dig(row, "subscribedByData.expiredAt"), dig(row, "subscribedByExpireDate")
+                        ),
+                        "last_seen_at": dig(row, "lastSeen"),
+                        "avatar_url": dig(row, "avatar"),
+                    }
+                )
+
+
+async def profile_visitors(walk: Walk) -> None:
+    """One row a day, each day asked by itself: upstream adds longer periods up."""
+    day = walk.scope.start.replace(hour=0, minute=0, second=0, microsecond=0)
+    end = min(walk.scope.end, walk.services.clock())
+    while day < end:
+        last = day + DAY - timedelta(seconds=1)
+        query = {"start_date": f"{day:%Y-%m-%d %H:%M:%S}", "end_date": f"{last:%Y-%m-%d %H:%M:%S}", "type": "total"}
+        body = parsed((await walk.client.call("statistics-profile-visitors", {}, query)).body)
+        walk.emit(
+            {
+                "date": f"{day:%Y-%m-%d}",
+                "total_visitors": _number(_first(dig(body, "topCountries.totals.total"), dig(body, "total.current"))),
+                "guest_visitors": _number(dig(body, "topCountries.totals.guests")),
+                "user_visitors": _number(dig(body, "topCountries.totals.users")),
+                "subscriber_visitors": _number(dig(body, "topCountries.totals.subscribers")),
+                "average_view_duration": _of_day(body, day),
+            }
+        )
+        day += DAY
+
+
+async def media_vault(walk: Walk) -> None:
+    """Each file of the vault with its URL of now."""
+    kind = walk.scope.options.get("mediaType", "all")
+    query = {} if kind == "all" else {"type": kind}
+    async for body in walk.pages("vault-list", "offset", 100, **query):
+        for row in listed(body):
+            if walk.within(row.get("createdAt")):
+                url = _first(dig(row, "files.full.url"), dig(row, "full"))
+                walk.emit({"media_id": dig(row, "id"), "type": dig(row, "type"), "url": url})
+
+
+async def chat_messages(walk: Walk) -> None:
+    """The newest chats first, of each the newest messages first, up to `maxMessages` in all."""
+    messages = _Messages(walk, int(walk.scope.options["maxMessages"]))
+    slots = walk.services.config.sync.max_parallel
+    async for chats in _chats(walk):
+        for at in range(0, len(chats), slots):
+            if messages.left <= 0:
+                return
+            await _together(messages.chat(chat) for chat in chats[at : at + slots])
+
+
+async def _chats(walk: Walk) -> AsyncIterator[list[Mapping[str, Any]]]:
+    wanted = walk.scope.options.get("chatIds")
+    left = int(walk.scope.options.get("maxChats") or 10**9)
+    if wanted:
+        yield [{"id": chat} for chat in wanted[:left]]
+        return
+    async for body in walk.pages("chats-list", "offset", 100, skip_users="none"):
+        users = [row["withUser"] for row in listed(body) if isinstance(row.get("withUser"), Mapping)]
+        if users:
+            yield users[:left]
+        left -= len(users)
+        if left <= 0:
+            return
+
+
+@dataclass(slots=True)
+class _Messages:
+    walk: Walk
+    left: int
+
+    async def chat(self, user: Mapping[str, Any]) -> None:
+        skip = self.walk.scope.options.get("skipMassMessages")
+        params = {"chat_id": str(user["id"])}
+        async for body in self.walk.pages("messages-list", "cursor", 100, params):
+            for row in listed(body):
+                at = moment(row.get("createdAt"))
+                if at is not None and at < self.walk.scope.start:
+                    return
+                if not self.walk.within(at) or (skip and row.get("isFromQueue")):
+                    continue
+                if self.left <= 0:
+                    return
+                self.left -= 1
+                self.walk.emit(_message(row, user))
+
+
+def _message(row: Mapping[str, Any], user: Mapping[str, Any]) -> Row:
+    mine = row.get("isSentByMe")
+    return {
+        "message_id": dig(row, "id"),
+        "chat_id": dig(user, "id"),
+        "fan_username": dig(user, "username"),
+        "fan_name": dig(user, "name"),
+        "from_fan": not mine if mine is not None else str(dig(row, "fromUser.id")) == str(user["id"]),
+        "text": dig(row, "text"),
+        "price": dig(row, "price"),
+        "is_free": dig(row, "isFree"),
+        "is_opened": dig(row, "isOpened"),
+        "is_tip": dig(row, "isTip"),
+        "is_mass_message": dig(row, "isFromQueue"),
+        "media_count": dig(row, "mediaCount"),
+        "created_at": dig(row, "createdAt"),
+    }
+
+
+async def _together(work: Iterable[Any]) -> None:
+    """All at once; the first problem ends the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _first(*values: Any) -> Any:
+    return next((v for v in values if v is not None), None)
+
+
+def _number(value: Any) -> Any:
+    """Upstream sends counts as text."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+
+
+def _of_day(body: Any, day: datetime) -> Any:
+    chart = body.get("chart") if isinstance(body, Mapping) else None
+    points = chart.get("duration") if isinstance(chart, Mapping) else None
+    for point in points if isinstance(points, list) else ():
+        if str(dig(point, "date")).startswith(f"{day:%Y-%m-%d}"):
+            return dig(point, "count")
+    return None
+
+
+WALKS = {
+    "payouts": payouts,
+    "followings": followings,
+    "profile_visitors": profile_visitors,
+    "chat_messages": chat_messages,
+    "media_vault": media_vault,
+}
