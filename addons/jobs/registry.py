@@ -41,6 +41,7 @@ FAMILIES: tuple[str, ...] = (
     "addons.jobs.events",
     "addons.jobs.links_revenue",
     "addons.jobs.links_pool",
+    "addons.jobs.postbacks",
 )
 ENTRY_POINTS = "ofapi.jobs"
 

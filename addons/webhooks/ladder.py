@@ -52,9 +52,12 @@ class Ladder:
             return "gone", None
         if delivery.is_probe:
             return "pending", now
-        tries = delivery.attempts + 1
+        wait_s = self.wait_s(delivery.attempts + 1, outcome.retry_after_s)
+        return ("failed", None) if wait_s is None else ("pending", now + timedelta(seconds=wait_s))
+
+    def wait_s(self, tries: int, retry_after_s: float | None = None) -> float | None:
+        """How long to wait after `tries` tries; None: that was the last one."""
         if tries >= len(self.schedule_s):
-            return "failed", None
+            return None
         wait_s = self.schedule_s[tries] * self.spread(1 - self.jitter, 1 + self.jitter)
-        asked_s = min(outcome.retry_after_s or 0.0, max(self.schedule_s))
-        return "pending", now + timedelta(seconds=max(wait_s, asked_s))
+        return max(wait_s, min(retry_after_s or 0.0, max(self.schedule_s)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -93,11 +94,16 @@ class Sender:
 
     async def send(self, url: str | URL, secret: str | None, message: Message, timestamp: int) -> Outcome:
         """One try; never raises but for cancellation."""
-        started = time.perf_counter()
         body = message.body()
-        headers = message.headers(body, secret, timestamp)
+        return await self.request("POST", url, message.headers(body, secret, timestamp), body)
+
+    async def request(
+        self, method: str, url: str | URL, headers: Sequence[tuple[str, str]], body: bytes | None
+    ) -> Outcome:
+        """One request of any kind, judged the same way; never raises but for cancellation."""
+        started = time.perf_counter()
         try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
                 text = await self._read(answer)
                 return _judge(answer, text, started)
         except Exception as e:
@@ -125,7 +131,7 @@ def _judge(answer: aiohttp.ClientResponse, text: str | None, started: float) -> 
         return Outcome(_ms(started), status, response=text)
     why = f"The endpoint answered {status}; expected 2xx."
     if 300 <= status < 400:
-        why = f"The endpoint answered {status}; redirects are not followed. Set its final address as endpoint_url."
+        why = f"The endpoint answered {status}; redirects are not followed. Set its final address instead."
     wait_s = retry_after_s(answer.headers.get("Retry-After"))
     return Outcome(_ms(started), status, "status", why, text, wait_s)
 
