@@ -111,7 +111,14 @@ class CdnClient:
 
     @asynccontextmanager
     async def send(
-        self, method: str, url: str, account_id: str, *, data: Any, headers: dict[str, str] | None = None, ours: bool = False
+        self,
+        method: str,
+        url: str,
+        account_id: str,
+        *,
+        data: Any,
+        headers: dict[str, str] | None = None,
+        ours: bool = False,
     ) -> AsyncIterator[MediaHead]:
         """A step of an upload: to a URL that upstream named, without cookies. `ours`: a host that config may stand in for.
 

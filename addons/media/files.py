@@ -1,10 +1,10 @@
 """Files of the media cache on disk: content-addressed, whole or absent.
 
-    blobs/ab/abcdef…     whole files, named by their SHA-256, never written in place
-    parts/<id>.part      what a transfer has fetched so far; its writer holds an exclusive lock (flock)
-    parts/<id>.json      head of that transfer, for resuming and for readers in other processes
-    spool/               uploads on their way to upstream
-    index/               `index.MediaIndex`
+blobs/ab/abcdef…     whole files, named by their SHA-256, never written in place
+parts/<id>.part      what a transfer has fetched so far; its writer holds an exclusive lock (flock)
+parts/<id>.json      head of that transfer, for resuming and for readers in other processes
+spool/               uploads on their way to upstream
+index/               `index.MediaIndex`
 """
 
 from __future__ import annotations
@@ -80,9 +80,7 @@ class FileStore:
 
     def has_room(self, size: int) -> bool:
         """Whether `size` more bytes fit as things are."""
-        return (
-            self.index.total_bytes() + size <= self.max_bytes and self.free_bytes() - size >= self.min_free_bytes
-        )
+        return self.index.total_bytes() + size <= self.max_bytes and self.free_bytes() - size >= self.min_free_bytes
 
     def make_room(self, size: int) -> None:
         """Evict until `size` more bytes fit below `max_bytes`. Raises DiskFull where the disk has no room."""

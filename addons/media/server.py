@@ -1,8 +1,8 @@
 """The file server behind the gateway: loopback HTTP/1.1, cached files by signed link, streams by ticket.
 
-    GET|HEAD /f/<id>/<end>.<signature>/<name>   a cached file, for anyone who holds the link
-    GET|HEAD /stream                            a file from the CDN, for the gateway's tickets
-    POST     /upload                            an upload, for the gateway's tickets
+GET|HEAD /f/<id>/<end>.<signature>/<name>   a cached file, for anyone who holds the link
+GET|HEAD /stream                            a file from the CDN, for the gateway's tickets
+POST     /upload                            an upload, for the gateway's tickets
 """
 
 from __future__ import annotations

@@ -202,7 +202,9 @@ class MediaService:
 
     def _hop(self, request: Request, path: str) -> UpstreamRequest:
         wait_s = self.config.upstream.read_timeout_s
-        return UpstreamRequest(request.method, self.server.base + path, _passed(request), timeout_s=wait_s, internal=True)
+        return UpstreamRequest(
+            request.method, self.server.base + path, _passed(request), timeout_s=wait_s, internal=True
+        )
 
     def _refresh(self) -> None:
         rules = self._plan().media or NO_MEDIA

@@ -245,4 +245,3 @@ async def _close(chunks: Any) -> None:
 
 def ticket_end() -> float:
     return time.time() + TICKET_S
-

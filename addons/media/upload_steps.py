@@ -70,7 +70,9 @@ async def _put(row: UploadRow, path: Path, url: str, client: CdnClient, account_
     headers = {"Content-Type": row.content_type, "Content-Length": str(row.size)}
     async with client.send("PUT", url, account_id, headers=headers, data=_read(path)) as answer:
         if answer.status >= 300:
-            raise StepFailed(f"the storage answered {answer.status}", retry=answer.status >= 500 or answer.status == 403)
+            raise StepFailed(
+                f"the storage answered {answer.status}", retry=answer.status >= 500 or answer.status == 403
+            )
         return answer.headers.get("ETag", "")
 
 
@@ -80,9 +82,7 @@ async def _read(path: Path) -> AsyncIterator[bytes]:
             yield chunk
 
 
-def registration(
-    row: UploadRow, key: str, location: str, etag: str, geo: Mapping[str, Any]
-) -> list[tuple[str, str]]:
+def registration(row: UploadRow, key: str, location: str, etag: str, geo: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The fields of step 4, from upstream's own `upload.geoUploadArgs`."""
     host = urlsplit(location).hostname or ""
     file = {"ETag": etag, "Location": location, "Key": key, "Bucket": host.partition(".")[0], "name": row.file_name}

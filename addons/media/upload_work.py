@@ -77,7 +77,12 @@ async def _with_bytes(services: Services, root: Path, row: UploadRow) -> UploadR
     try:
         got = await fetch_url(url, path, services.config, services.config.limits.upload_body_bytes)
         cost = price(got.size, services.config.media.credits_per_megabyte)
-        values: dict[str, Any] = {"spool": name, "size": got.size, "md5": got.md5, "content_type": got.content_type[:127]}
+        values: dict[str, Any] = {
+            "spool": name,
+            "size": got.size,
+            "md5": got.md5,
+            "content_type": got.content_type[:127],
+        }
         endpoint = f"media-{row.target}-upload"
         await services.store.awrite(
             uploads.fetched, row.id, values, price=cost, endpoint=endpoint, now=services.clock()

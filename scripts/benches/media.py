@@ -64,9 +64,13 @@ def text(found: dict[str, Any]) -> str:
         nginx = "–" if row["nginx_mb_s"] is None else f"{row['nginx_mb_s']:.0f}"
         ratio = "–" if row["ratio"] is None else f"{row['ratio']:.2f}"
         lines.append(f"{row['file']:>6} {nginx:>11} {row['ours_mb_s']:>10.0f} {ratio:>6}")
-    lines.append(f"swap: {URLS} URLs in {BODY} bytes cost {found['swap_ms']:.2f} ms more than none (to reach: {SWAP_TARGET_MS:g})")
+    lines.append(
+        f"swap: {URLS} URLs in {BODY} bytes cost {found['swap_ms']:.2f} ms more than none (to reach: {SWAP_TARGET_MS:g})"
+    )
     lines.append(f"a body without media URLs costs {found['none_ms']:.3f} ms")
-    lines.append(f"first byte of an uncached stream: {found['first_byte_ratio']:.2f} × direct (to reach: {FIRST_BYTE_TARGET:g})")
+    lines.append(
+        f"first byte of an uncached stream: {found['first_byte_ratio']:.2f} × direct (to reach: {FIRST_BYTE_TARGET:g})"
+    )
     return "\n".join(lines)
 
 
@@ -281,7 +285,9 @@ async def _time_to_first(http: aiohttp.ClientSession, url: str, headers: dict[st
 async def _serve(folder: Path) -> None:
     """What `_ours` runs."""
     async with _service(folder / "served") as service:
-        links = [_adopt(service, f"/{size}.bin", (folder / "files" / f"{size}.bin").read_bytes()) for size in SIZES.values()]
+        links = [
+            _adopt(service, f"/{size}.bin", (folder / "files" / f"{size}.bin").read_bytes()) for size in SIZES.values()
+        ]
         sys.stdout.write(f"{service.server.address[1]} {' '.join(links)}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()

@@ -28,7 +28,9 @@ def test_raw_and_encoded_urls_are_one(prefix: str, text: str) -> None:
     assert url_of(prefix + text) == URL
 
 
-@pytest.mark.parametrize(("text", "url"), [("", ""), ("x", "x"), ("http:/a.test/", "http://a.test/"), ("%68ttps%3A%2F%2Fa", "https://a")])
+@pytest.mark.parametrize(
+    ("text", "url"), [("", ""), ("x", "x"), ("http:/a.test/", "http://a.test/"), ("%68ttps%3A%2F%2Fa", "https://a")]
+)
 def test_what_is_no_url_stays_what_it_is(text: str, url: str) -> None:
     """Judging it is the identity's task."""
     assert url_of("/acct_1/media/download/" + text) == url

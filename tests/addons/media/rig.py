@@ -130,7 +130,13 @@ class Rig:
         return Ticket(key.text, key.url, **values).seal(self.services.secrets)
 
     def stream(
-        self, http: aiohttp.ClientSession, path: str, *, method: str = "GET", headers: dict[str, str] | None = None, **more: Any
+        self,
+        http: aiohttp.ClientSession,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        **more: Any,
     ) -> Any:
         """A request as the gateway sends it."""
         sent = {TICKET: self.ticket(path, **more), **(headers or {})}
@@ -161,7 +167,9 @@ def meter_of(store: Store) -> Meter:
         return await store.aread(credits.balance, team_id)
 
     async def write(debits: Any) -> Any:
-        rows = [credits.Debit(d.team_id, d.credits, d.endpoint, d.account_id, d.credit_type, d.requests) for d in debits]
+        rows = [
+            credits.Debit(d.team_id, d.credits, d.endpoint, d.account_id, d.credit_type, d.requests) for d in debits
+        ]
         return await store.awrite(credits.charge, rows)
 
     return Meter(read, write)

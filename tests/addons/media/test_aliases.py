@@ -39,7 +39,9 @@ async def test_aliases_become_objects(store: Store, account: AccountRow) -> None
     one, two = upload(store, account, "a", OBJECT), upload(store, account, "b", {"id": 5, "type": "photo"})
     body = f'{{"text":"{one}", "mediaFiles":[ "{one}" ,7,"{two}"],"previews":["{one}"],"price":1.10}}'.encode()
     expected = body.replace(f' "{one}" ,7'.encode(), b" " + orjson.dumps(OBJECT) + b" ,7")
-    expected = expected.replace(f',"{two}"]'.encode(), b",5]").replace(f'["{one}"]'.encode(), b"[" + orjson.dumps(OBJECT) + b"]")
+    expected = expected.replace(f',"{two}"]'.encode(), b",5]").replace(
+        f'["{one}"]'.encode(), b"[" + orjson.dumps(OBJECT) + b"]"
+    )
     assert await replaced(store, account, body) == expected
 
 

@@ -87,7 +87,9 @@ async def test_a_closed_port_may_be_tried_again() -> None:
     assert (caught.value.kind, caught.value.retry) == ("connect", True)
 
 
-@pytest.mark.parametrize(("status", "retry"), [(403, False), (404, False), (301, False), (408, True), (429, True), (503, True)])
+@pytest.mark.parametrize(
+    ("status", "retry"), [(403, False), (404, False), (301, False), (408, True), (429, True), (503, True)]
+)
 def test_which_statuses_may_pass(status: int, retry: bool) -> None:
     """A refusal is final for this URL, an outage is not."""
     assert BadStatus(status).retry is retry

@@ -99,7 +99,9 @@ def test_host_classes_are_apart() -> None:
     assert one.text != two.text
 
 
-@pytest.mark.parametrize("host", ["*", "cdn*", "10.0.0.1", "cdn.*.com", "https://cdn.onlyfans.com", "cdn1.onlyfans.com/x"])
+@pytest.mark.parametrize(
+    "host", ["*", "cdn*", "10.0.0.1", "cdn.*.com", "https://cdn.onlyfans.com", "cdn1.onlyfans.com/x"]
+)
 def test_patterns_that_are_no_host_names_are_refused(host: str) -> None:
     """A pattern that could match any host is an error when the rules load."""
     with pytest.raises(ValueError, match="host pattern"):

@@ -25,7 +25,13 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     base = f"http://{host}:{port}"
-    keys = {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1", "ENDPOINT": base, "ALLOW_HTTP": "true"}
+    keys = {
+        "ACCESS_KEY_ID": "key",
+        "SECRET_ACCESS_KEY": "secret",
+        "REGION": "us-east-1",
+        "ENDPOINT": base,
+        "ALLOW_HTTP": "true",
+    }
     for name, value in keys.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     urllib.request.urlopen(urllib.request.Request(f"{base}/moto-api/reset", method="POST"))
@@ -102,5 +108,3 @@ async def test_a_bucket_that_is_down_leaves_no_copy(
         async with rig.stream(http, PATH) as answer:
             assert await answer.read() == DATA
         assert not rig.cached(PATH)
-
-

@@ -59,7 +59,9 @@ async def test_a_file_is_sent_with_what_clients_need(full: Rig, http: aiohttp.Cl
         ("Bytes = 3-4", (3, 5)),
     ],
 )
-async def test_single_and_suffix_ranges(full: Rig, http: aiohttp.ClientSession, sent: str, span: tuple[int, int]) -> None:
+async def test_single_and_suffix_ranges(
+    full: Rig, http: aiohttp.ClientSession, sent: str, span: tuple[int, int]
+) -> None:
     """206 with exactly the bytes asked for."""
     async with http.get(full.link(PATH), headers={"Range": sent}) as answer:
         assert answer.status == 206
@@ -119,7 +121,14 @@ async def test_links_that_are_not_genuine(full: Rig, http: aiohttp.ClientSession
     bodies = set()
     base, signature = full.media.server.base, link.split(".")[-2].split("/")[0]
     changed = link.replace(signature, signature[::-1])
-    for url in (changed, link.replace("/f/", "/f/0"), f"{base}/f/{'0' * 32}/1.x/y", f"{base}/f/", f"{base}/", f"{link}/x"):
+    for url in (
+        changed,
+        link.replace("/f/", "/f/0"),
+        f"{base}/f/{'0' * 32}/1.x/y",
+        f"{base}/f/",
+        f"{base}/",
+        f"{link}/x",
+    ):
         async with http.get(url) as answer:
             assert answer.status == 404
             bodies.add(await answer.text())
@@ -162,7 +171,9 @@ async def test_large_files_take_no_memory(rig: Rig, cdn: Cdn, http: aiohttp.Clie
     part = rig.media.files.part(file_id(key))
     with part.open("wb") as file:
         file.truncate(100_000_000)
-    rig.media.files.adopt(key, Copy(file_id(key), "0" * 64, 100_000_000, "video/mp4", "s", time.time(), "big.mp4"), part)
+    rig.media.files.adopt(
+        key, Copy(file_id(key), "0" * 64, 100_000_000, "video/mp4", "s", time.time(), "big.mp4"), part
+    )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     async def read() -> int:

@@ -55,7 +55,9 @@ async def test_bodies_without_media_are_the_same_object(rig: Rig) -> None:
         ("proxy_upstream", "onlyfans.com", 443, "https://api.fansapi.com/cdn"),
     ],
 )
-async def test_links_lead_back_the_way_the_client_came(rig: Rig, kind: EntryKind, host: str, port: int, root: str) -> None:
+async def test_links_lead_back_the_way_the_client_came(
+    rig: Rig, kind: EntryKind, host: str, port: int, root: str
+) -> None:
     """Without `media.public_url` the gateway's own mount, as this client reaches it."""
     assert rig.media.public_root(exchange(kind, host, port).entry) == root
 
@@ -88,7 +90,9 @@ async def test_a_cdn_host_of_the_proxy(rig: Rig, cdn: Cdn) -> None:
     assert hop.url.endswith("/stream")
     rig.media.filler.seen([rig.key(PATH)], None)
     await rig.saved(PATH)
-    hop = await rig.media.cdn_host(exchange("proxy_cdn", "cdn2.onlyfans.com", 443, f"https://cdn2.onlyfans.com{PATH}?S=s"))
+    hop = await rig.media.cdn_host(
+        exchange("proxy_cdn", "cdn2.onlyfans.com", 443, f"https://cdn2.onlyfans.com{PATH}?S=s")
+    )
     assert isinstance(hop, UpstreamRequest)
     assert "/f/" in hop.url
     with pytest.raises(ValidationFailed):

@@ -188,9 +188,7 @@ async def test_head_never_fills(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession)
     assert rig.balance() == before
 
 
-@pytest.mark.parametrize(
-    ("size", "credits"), [(1, 1), (333_333, 1), (333_334, 2), (1_000_000, 3), (2_500_000, 8)]
-)
+@pytest.mark.parametrize(("size", "credits"), [(1, 1), (333_333, 1), (333_334, 2), (1_000_000, 3), (2_500_000, 8)])
 async def test_bytes_cost_credits(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession, size: int, credits: int) -> None:
     """3 per decimal MB, at least 1 (contract 3)."""
     cdn.files[PATH] = bytes(size)

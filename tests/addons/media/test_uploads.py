@@ -47,7 +47,9 @@ class Upstream:
             raise SessionExpired("upstream refuses the login")
         answers: dict[str, Any] = {
             "/api2/v2/upload/signed/create": {"putUrl": f"{self.cdn.base}/put?sig=1", "getUrl": f"{self.cdn.base}/get"},
-            "/api2/v2/users/me": {"upload": {"geoUploadArgs": {"preset": "p", "isDelay": True, "additional": {"user": "7"}}}},
+            "/api2/v2/users/me": {
+                "upload": {"geoUploadArgs": {"preset": "p", "isDelay": True, "additional": {"user": "7"}}}
+            },
             "/api2/v2/vault/media": {"id": 5, "type": "photo"},
         }
         if target.startswith("/api2/v2/vault/media/hash"):
@@ -69,7 +71,9 @@ def upstream(rig: Rig, cdn: Cdn) -> Upstream:
             received.update(put=body, length=request.headers.get("Content-Length"))
             return web.Response(headers={"ETag": f'"{hashlib.md5(body).hexdigest()}"'})
         if request.path == "/file/upload":
-            received.update(host=request.headers["Host"], cookie=request.headers.get("Cookie"), form=dict(await request.post()))
+            received.update(
+                host=request.headers["Host"], cookie=request.headers.get("Cookie"), form=dict(await request.post())
+            )
             return web.json_response({"processId": "p1", "host": "convert1.onlyfans.com"})
         return None
 
@@ -78,7 +82,9 @@ def upstream(rig: Rig, cdn: Cdn) -> Upstream:
     return made
 
 
-def send(rig: Rig, http: aiohttp.ClientSession, fields: dict[str, Any], *, target: str = "media", enveloped: bool = True) -> Any:
+def send(
+    rig: Rig, http: aiohttp.ClientSession, fields: dict[str, Any], *, target: str = "media", enveloped: bool = True
+) -> Any:
     ticket = UploadTicket(rig.team_id, rig.account_id, target, "http://gw.test/api", enveloped, time.time() + 60)
     form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
     for name, value in fields.items():
@@ -250,7 +256,9 @@ async def test_only_tickets_open_the_endpoint(rig: Rig, http: aiohttp.ClientSess
             assert answer.status == 404
 
 
-@pytest.mark.parametrize("body", [b"", b"--B\r\n", b"rubbish", b"--B\r\nContent-Disposition: form-data; name=x\r\n\r\n"])
+@pytest.mark.parametrize(
+    "body", [b"", b"--B\r\n", b"rubbish", b"--B\r\nContent-Disposition: form-data; name=x\r\n\r\n"]
+)
 async def test_broken_multipart(rig: Rig, http: aiohttp.ClientSession, body: bytes) -> None:
     """4xx in JSON, never a 500."""
     ticket = UploadTicket(rig.team_id, rig.account_id, "media", "", True, time.time() + 60)
@@ -274,7 +282,8 @@ def test_fields_of_json_and_multipart_mean_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "name"), [("https://a.test/b/c.jpg?x=1", "c.jpg"), ("https://a.test/", "file"), ("https://a.test/x%2Fy", "x_y")]
+    ("url", "name"),
+    [("https://a.test/b/c.jpg?x=1", "c.jpg"), ("https://a.test/", "file"), ("https://a.test/x%2Fy", "x_y")],
 )
 def test_file_names_come_from_the_url(url: str, name: str) -> None:
     """The last segment, decoded, without slashes."""

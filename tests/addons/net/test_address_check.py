@@ -27,7 +27,15 @@ REFUSED = [
     # no address at all
     "localhost", "", "1.2.3", "0x7f.1",
 ]  # fmt: skip
-PUBLIC = ["1.1.1.1", "8.8.8.8", "2606:4700::1111", "2a00:1450:4001::200e", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"]
+PUBLIC = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "2606:4700::1111",
+    "2a00:1450:4001::200e",
+    "::ffff:8.8.8.8",
+    "64:ff9b::808:808",
+    "2002:808:808::1",
+]
 
 
 @pytest.mark.parametrize("address", REFUSED)
@@ -82,7 +90,9 @@ async def serve() -> tuple[web.AppRunner, int, list[str]]:
     return runner, runner.addresses[0][1], seen
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/", "http://rebinds.test:{port}/", "http://[::ffff:127.0.0.1]:{port}/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:{port}/", "http://rebinds.test:{port}/", "http://[::ffff:127.0.0.1]:{port}/"]
+)
 async def test_no_connection_leaves_for_a_refused_address(url: str) -> None:
     """Literals and names alike are judged by the address that is connected to; the server never sees a byte."""
     runner, port, seen = await serve()
@@ -112,7 +122,9 @@ async def test_an_allowed_address_is_reached() -> None:
         await runner.cleanup()
 
 
-@pytest.mark.parametrize(("host", "reached"), [("hooks.corp.test", True), ("a.inner.test", True), ("inner.test", False)])
+@pytest.mark.parametrize(
+    ("host", "reached"), [("hooks.corp.test", True), ("a.inner.test", True), ("inner.test", False)]
+)
 async def test_an_allowed_host_is_reached_at_whatever_address_it_has(host: str, reached: bool) -> None:
     """The allow-list takes names too; a name that it does not cover stays refused on the same address."""
     runner, port, seen = await serve()

@@ -66,9 +66,7 @@ def test_an_asynchronous_upload_is_sent(stack: Stack, simulator: Simulator, clie
     assert sent.status_code == 200
     assert '"mediaCount":1' in sent.text()
     with pytest.raises(Exception, match="ofapi_media_"):
-        client.chats.messages.send(
-            str(chat), account=stack.account, text="x", media_files=["ofapi_media_" + "0" * 32]
-        )
+        client.chats.messages.send(str(chat), account=stack.account, text="x", media_files=["ofapi_media_" + "0" * 32])
 
 
 def test_status_of_an_unknown_upload(stack: Stack, client: OnlyFansAPI) -> None:

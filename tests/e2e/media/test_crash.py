@@ -127,7 +127,9 @@ def expire_leases(stack: Stack) -> None:
     store.close()
 
 
-async def state(http: aiohttp.ClientSession, stack: Stack, path: str, wanted: str, wait_s: float = 30) -> dict[str, object]:
+async def state(
+    http: aiohttp.ClientSession, stack: Stack, path: str, wanted: str, wait_s: float = 30
+) -> dict[str, object]:
     """Poll an upload until it has that status."""
     ends = time.monotonic() + wait_s
     found: dict[str, object] = {}

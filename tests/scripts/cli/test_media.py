@@ -23,7 +23,9 @@ from scripts.cli.main import run
 def config(tmp_path: Path) -> Path:
     """A config with a store and three cached files."""
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump({"media": {"dir": "media", "min_free_bytes": 0}, "store": {"url": "sqlite:///s.db"}}))
+    path.write_text(
+        yaml.safe_dump({"media": {"dir": "media", "min_free_bytes": 0}, "store": {"url": "sqlite:///s.db"}})
+    )
     store = Store.open(load_config(path).store_url)
     testing.create_all(store)
     store.close()
@@ -31,7 +33,9 @@ def config(tmp_path: Path) -> Path:
     for name in ("a", "b", "c"):
         key, data = f"cdn*.onlyfans.com /files/{name}.jpg", name.encode() * 10
         files.part(file_id(key)).write_bytes(data)
-        copy = Copy(file_id(key), hashlib.sha256(data).hexdigest(), 10, "image/jpeg", "s", 1_700_000_000.0, f"{name}.jpg")
+        copy = Copy(
+            file_id(key), hashlib.sha256(data).hexdigest(), 10, "image/jpeg", "s", 1_700_000_000.0, f"{name}.jpg"
+        )
         files.adopt(key, copy, files.part(file_id(key)))
     files.index.close()
     return path
