@@ -26,6 +26,8 @@ FAMILIES: tuple[str, ...] = (
     "addons.links.service:opened",
     "addons.webhooks.service:opened",
     "addons.exports.serve:opened",
+    "addons.jobs.postbacks:opened",
+    "addons.connect.service:opened",
 )
 """`module:function`, in this order: each is an async context manager `function(services)` that puts its family's parts
 into `services.parts` while the block runs. `plan`, `rules_state` and `upstream` are there before."""
