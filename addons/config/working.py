@@ -14,6 +14,7 @@ from addons.config.types import (
     HttpUrl,
     Port,
     Seconds,
+    SecretRef,
     Section,
 )
 
@@ -143,6 +144,13 @@ class Auth(Section):
     proxies: dict[str, HttpUrl] = Field(
         {}, description="Upstream proxy by country code (`us`), for accounts connected with proxyCountry."
     )
+    embed_origins: tuple[HttpUrl, ...] = Field(
+        (), description="Sites that may show the hosted page in a frame (`https://app.example.com`); none: nobody."
+    )
+    smtp_url: SecretRef | None = Field(
+        None, description="Mail server for links to creators, as `smtp[s]://user:password@host:port`; null: no mail."
+    )
+    mail_from: str = Field("ofapi@localhost", description="Sender address of mails to creators.")
 
 
 class Network(Section):

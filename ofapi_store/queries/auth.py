@@ -72,6 +72,15 @@ class AttemptRow:
         return self.completed_at is None
 
 
+_TOLD = (
+    "started_at",
+    "completed_at",
+    "success",
+    "error_message",
+    "needs_otp",
+    "needs_face_otp",
+    "otp_phone_ending",
+)  # contract 7.4
 _COLUMNS = [ATTEMPTS.c[name] for name in AttemptRow.__slots__]
 
 
@@ -108,8 +117,9 @@ def begin(
         purpose = "connect"
     else:
         previous = _interrupt(conn, account_id, now)
-    values = {
-        "id": new_id("auth"),
+    attempt_id, ends = new_id("auth"), now + timedelta(seconds=ttl_s)
+    values: dict[str, Any] = {
+        "id": attempt_id,
         "team_id": team_id,
         "account_id": account_id,
         "session_id": session_id,
@@ -126,24 +136,25 @@ def begin(
         "tries": 0,
         "starts": 0,
         "started_at": now,
-        "expires_at": now + timedelta(seconds=ttl_s),
+        "expires_at": ends,
     }
     conn.execute(insert(ATTEMPTS), values)
-    outbox.enqueue(conn, EXPIRE_JOB, {"attempt": values["id"]}, key=values["id"], at=values["expires_at"], now=now)
+    outbox.enqueue(conn, EXPIRE_JOB, {"attempt": attempt_id}, key=attempt_id, at=ends, now=now)
     if secret is not None:
-        enqueue(conn, values["id"], now)
-    created = by_id(conn, values["id"])
+        enqueue(conn, attempt_id, now)
+    created = by_id(conn, attempt_id)
     assert created is not None
     return created
 
 
 def _interrupt(conn: Connection, account_id: str, now: datetime) -> str:
-    """The account waits for its new login; returns the state to go back to."""
+    """The account's state, to go back to. One that works goes on with its old login until the new one is there."""
     if open_of_account(conn, account_id) is not None:
         raise AttemptMoved(account_id)
     row = accounts.by_id(conn, account_id)
     assert row is not None
-    accounts.set_state(conn, account_id, "reauthenticating", progress="started", now=now)
+    if row.state != "authenticated":
+        accounts.set_state(conn, account_id, "reauthenticating", progress="started", now=now)
     return row.state
 
 
@@ -314,7 +325,7 @@ def last_attempt(row: AttemptRow) -> dict[str, Any]:
 
 
 def _emit(conn: Connection, row: AttemptRow, event: str, now: datetime) -> None:
-    shown = last_attempt(row)
+    shown = {name: value for name, value in last_attempt(row).items() if name in _TOLD}
     payload = {"state": row.state, "progress": row.progress, "latestAuthAttempt": shown}
     fact = f"{row.id}:{row.version}"
     events.emit(conn, row.team_id, event, fact, payload, account_id=row.account_id, now=now)

@@ -1,0 +1,1 @@
+"""Logging an account in: what the creator gives, what upstream answers, and the steps between (contract 9)."""
