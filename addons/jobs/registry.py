@@ -38,6 +38,7 @@ FAMILIES: tuple[str, ...] = (
     "addons.media.jobs",
     "addons.jobs.webhooks",
     "addons.jobs.exports",
+    "addons.jobs.logins",
     "addons.jobs.events",
     "addons.jobs.links_revenue",
     "addons.jobs.links_pool",
