@@ -12,7 +12,7 @@ from ofapi_store.queries import auth_sessions
 
 
 async def create(call: Call) -> Answer:
-    """`{token, display_name, client_reference_id, url, expires_at}`; the token is shown this once."""
+    """`{token, display_name, client_reference_id, connect_url, expires_at}`; the token is shown this once."""
     if call.key.account_ids is not None:
         raise Forbidden("This API key is restricted to some accounts, so it cannot connect others.")
     services, body = call.services, call.body
@@ -39,7 +39,7 @@ async def create(call: Call) -> Answer:
         "token": token,
         "display_name": row.display_name,
         "client_reference_id": row.client_reference_id,
-        "url": page_url(call, token),
+        "connect_url": page_url(call, token),
         "expires_at": row.expires_at,
     }
     return Answer(shown)

@@ -26,7 +26,7 @@ HEADERS = frozenset(
 _NAMES = (
     "pass(?:word|wd|phrase)?|new_?password|old_?password|password_confirmation|secret|signing_?secret|webhook_?secret|"
     "api_?key|apikey|access_?key|plain_?text_?token|token|access_?token|refresh_?token|csrf_?token|authorization|"
-    "cookies?|auth_?cookies|sess|session_?id|x-?_?bc|xbc|otp|otp_?code|two_?fa_?code|twofa|2fa|2fa_?code|"
+    "mobile_auth_session_deeplink|connect_url|cookies?|auth_?cookies|sess|session_?id|x-?_?bc|xbc|otp|otp_?code|two_?fa_?code|twofa|2fa|2fa_?code|"
     "verification_?code|auth_?code|captcha_?token"
 )
 _CODE_PATHS = re.compile(r"/(?:authenticate|connect|login|otp|2fa)(?:/|\?|$)")
