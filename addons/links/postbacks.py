@@ -36,7 +36,7 @@ VARIABLES = (
 NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 NOT_TO_SET = frozenset({"connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"})
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+_MAY_STAND = "".join(c for c in map(chr, range(0x21, 0x7F)) if c not in '"<>\\^`{|}')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -105,7 +105,7 @@ def filled_url(template: str, values: Mapping[str, str]) -> URL:
         rest = "/" + rest
     pieces = _VARIABLE.split(rest)
     encoded = [
-        quote(piece, safe=_PRINTABLE) if i % 2 == 0 else _value(piece, values, _for_url)
+        _for_url(values[piece]) if i % 2 and piece in values else quote(f"{{{piece}}}" if i % 2 else piece, _MAY_STAND)
         for i, piece in enumerate(pieces)
     ]
     origin = URL(f"{parts.scheme}://{parts.netloc}").origin()
