@@ -7,19 +7,20 @@ in the transaction that writes the events, so that a crash neither loses nor dou
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from addons.jobs.registry import GiveUp, Job, JobKind, RetryLater
-from addons.jobs.sync import KIND as SYNC
-from addons.jobs.sync import PAUSED, Sync
+from addons.jobs.sync import PAUSED
 from addons.jobs.upstream_client import Refused, SessionExpired, Unavailable
+from addons.pipeline.ingesting import ingest_sights
+from addons.pipeline.pagination import PageSpec, next_query
 from addons.webhooks import payloads
 from ofapi_store import outbox
 from ofapi_store.errors import BadValue
-from ofapi_store.queries import accounts, events, fans, sync
+from ofapi_store.queries import accounts, events, fans, messages, sync
 from ofapi_store.queries.events import NewEvent
 from ofapi_store.types import parse_time
 
@@ -34,6 +35,7 @@ KIND = "events.look"
 STREAM = "notifications"
 PAGE = 100
 MAX_PAGES = 20
+CHAT_PAGES = 5
 ENDED_PAGES = 5
 ENDED_SINCE = timedelta(hours=48)
 MONEY_SINCE = timedelta(days=2)
@@ -47,10 +49,9 @@ LOOKED_FOR = NOTIFIED | MESSAGES | {"transactions.new", "subscriptions.expired"}
 class Look:
     """One look at one account. Its parts are independent: one that upstream refuses does not end the others."""
 
-    def __init__(self, services: Services, client: UpstreamClient, job: Job) -> None:
+    def __init__(self, services: Services, client: UpstreamClient) -> None:
         self._services = services
         self._client = client
-        self._job = job
         self.account = client.account
         self.refused: dict[str, str] = {}
 
@@ -70,13 +71,38 @@ class Look:
                     self.refused[part.__name__.strip("_")] = str(e)
 
     async def _messages(self) -> None:
-        """What is new in the chats. The walk of the sync, once that has been through everything; else one page of chats."""
-        store = self._services.store
-        cursor = await store.aread(sync.get, self.account.id, "messages")
-        if cursor is None or cursor.completed_at is None:
-            await self._client.call("chats-list", query={"limit": PAGE, "skip_users": "none"})
-        elif await store.aread(outbox.live, SYNC, self.account.id) is None:
-            await Sync(self._services, self._client, self._job.report, full=False).run(("messages",))
+        """Chats, newest first, and what is new in each. A page of chats is stored after its messages: no kill leaves a gap."""
+        row = await self._services.store.aread(accounts.by_id, self.account.id)
+        since = row.created_at.replace(microsecond=0) if row is not None else self._services.clock()
+        for page in range(CHAT_PAGES):
+            rule = self._client.rule("chats-list")
+            query: dict[str, str | int] = {"limit": PAGE, "offset": PAGE * page, "skip_users": "none"}
+            reply = await self._client.ask(*self._client.target(rule, {}, query))
+            last = {_of(chat, "withUser").get("id"): _of(chat, "lastMessage") for chat in rows_of(reply.body)}
+            known = await self._known(one.get("id") for one in last.values())
+            fresh = [fan for fan, one in last.items() if one.get("id") not in known and _since(one, since)]
+            for fan in fresh:
+                await self._chat(str(fan), since)
+            await ingest_sights(self._services, [self._client.sight(rule, {}, reply)])
+            if len(fresh) < len(last) or len(last) < PAGE:
+                return
+
+    async def _chat(self, fan: str, since: datetime) -> None:
+        """Messages, newest first, down to those that are known or from before the account was connected."""
+        rule, params = self._client.rule("messages-list"), {"chat_id": fan}
+        query: str | None = f"limit={PAGE}"
+        for _ in range(MAX_PAGES):
+            reply = await self._client.ask(*self._client.target(rule, params, query))
+            rows = rows_of(reply.body)
+            known = await self._known(row.get("id") for row in rows)
+            query = next_query(PageSpec("cursor", PAGE), query or "", reply.body)
+            await ingest_sights(self._services, [self._client.sight(rule, params, reply)])
+            if query is None or any(row.get("id") in known or not _since(row, since) for row in rows):
+                return
+
+    async def _known(self, ids: Iterable[Any]) -> set[int]:
+        wanted = {number for number in ids if isinstance(number, int)}
+        return set(await self._services.store.aread(messages.by_ids, self.account.id, wanted))
 
     async def _transactions(self) -> None:
         since = self._services.clock() - MONEY_SINCE
@@ -112,7 +138,7 @@ class Look:
         for _ in range(MAX_PAGES):
             reply = await self._client.ask(*self._client.target(rule, {}, query))
             rows = [row for row in rows_of(reply.body) if isinstance(row.get("id"), int)]
-            fresh = [row for row in rows if row["id"] > seen and (_time(row.get("createdAt")) or since) >= since]
+            fresh = [row for row in rows if row["id"] > seen and _since(row, since)]
             found += fresh
             if not rows or len(fresh) < len(rows):
                 break
@@ -158,6 +184,10 @@ def _of(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _since(row: Mapping[str, Any], since: datetime) -> bool:
+    return (_time(row.get("createdAt")) or since) >= since
+
+
 def _time(value: Any) -> datetime | None:
     try:
         return parse_time(value).astimezone(UTC) if value is not None else None
@@ -173,7 +203,7 @@ async def look(job: Job, services: Services) -> None:
         raise GiveUp(str(e)) from e
     account = client.account
     wanted = await services.store.aread(events.wanted, account.team_id, account.id, now=services.clock())
-    one = Look(services, client, job)
+    one = Look(services, client)
     try:
         await one.run(wanted & LOOKED_FOR)
     except SessionExpired as e:
