@@ -52,7 +52,7 @@ class Exporter:
         self._files = ExportFiles(services.config.exports.dir, services.config.secret_keys())
         ids = [a.id for a in accounts]
         self._scopes = [
-            Scope(a.id, a.display_name, row.start_at, row.end_at, row.options, tuple(ids[:at]))
+            Scope(a.id, a.display_name, row.start_at, row.end_at, row.created_at, row.options, tuple(ids[:at]))
             for at, a in enumerate(accounts)
         ]
 

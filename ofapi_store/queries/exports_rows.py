@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, exists, func, literal, not_, or_, select
 
 from ofapi_store.models.clicks import ClickDay
 from ofapi_store.models.link_revenue import LinkTotal
@@ -30,7 +30,7 @@ Conditions = Sequence[ColumnElement[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which rows: of one account, in `start <= t < end`, by the export's options.
+    """Which rows: of one account, in `start <= t < end`, by the export's options. `now`: who counts as active.
 
     `earlier`: accounts whose rows were given before, for lists that name each person once.
     """
@@ -39,6 +39,7 @@ class Scope:
     account_name: str
     start: datetime
     end: datetime
+    now: datetime
     options: Mapping[str, Any] = field(default_factory=dict)
     earlier: tuple[str, ...] = ()
 
@@ -48,7 +49,7 @@ class Listing:
     """One type of export. `money`: columns that are cents in the store. `order`: unique together."""
 
     source: FromClause
-    columns: Mapping[str, ColumnElement[Any]]
+    columns: Mapping[str, ColumnElement[Any] | Callable[[Scope], ColumnElement[Any]]]
     order: tuple[ColumnElement[Any], ...]
     where: Callable[[Scope], Conditions]
     money: frozenset[str] = frozenset()
@@ -76,7 +77,7 @@ def batch(
     """Up to `limit` rows. Amounts are Decimal with two places. Raises KeyError for an unknown column."""
     listing = LISTINGS[kind]
     names = {"account_id": literal(scope.account_id), "account_name": literal(scope.account_name)}
-    wanted = [names[c] if c in names else listing.columns[c] for c in columns]
+    wanted = [names[c] if c in names else _column(listing, c, scope) for c in columns]
     query = select(*wanted, *listing.order).select_from(listing.source).where(*listing.where(scope))
     if after is not None:
         query = query.where(*_beyond(listing, after))
@@ -92,6 +93,11 @@ def lacks_text(conn: Connection, scope: Scope) -> bool:
     """Whether a message of the period was stored without its text."""
     where = (*LISTINGS["chat_messages"].where(scope), MESSAGES.c.text.is_(None))
     return conn.execute(select(literal(1)).where(*where).limit(1)).first() is not None
+
+
+def _column(listing: Listing, name: str, scope: Scope) -> ColumnElement[Any]:
+    column = listing.columns[name]
+    return column if isinstance(column, ColumnElement) else column(scope)
 
 
 def _exact(row: tuple[Any, ...], money: list[int]) -> tuple[Any, ...]:
@@ -149,14 +155,22 @@ def _messages(scope: Scope) -> Conditions:
     return out
 
 
+def _is_active(scope: Scope) -> ColumnElement[bool]:
+    """Subscribed, and not since expired: upstream is not asked about a fan on the day that it ends."""
+    c = FANS.c
+    ended = and_(c.expired_at.is_not(None), c.expired_at <= scope.now)
+    return and_(func.coalesce(c.is_active, False).is_(True), not_(ended))
+
+
 def _fans(scope: Scope) -> Conditions:
     """Those who are or were subscribed, by the day of their subscription where it is known."""
     c, kind = FANS.c, scope.options.get("type", "all")
-    out = [c.account_id == scope.account_id, or_(c.is_active.is_not(None), c.subscribed_at.is_not(None))]
-    known = and_(*_within(c.subscribed_at, scope))
-    out.append(known if kind == "latest" else or_(c.subscribed_at.is_(None), known))
+    known = or_(c.is_active.is_not(None), c.subscribed_at.is_not(None), c.expired_at.is_not(None))
+    dated = and_(*_within(c.subscribed_at, scope))
+    out = [c.account_id == scope.account_id, known]
+    out.append(dated if kind == "latest" else or_(c.subscribed_at.is_(None), dated))
     if kind in ("active", "expired"):
-        out.append(c.is_active.is_(kind == "active"))
+        out.append(_is_active(scope) if kind == "active" else not_(_is_active(scope)))
     return out
 
 
@@ -275,12 +289,12 @@ LISTINGS: dict[str, Listing] = {
         FANS,
         {
             "fan_id": FANS.c.fan_id,
+            "username": FANS.c.username,
+            "name": FANS.c.name,
+            "is_active": _is_active,
             **{
                 name: FANS.c[name]
                 for name in (
-                    "username",
-                    "name",
-                    "is_active",
                     "subscribed_at",
                     "renewed_at",
                     "expired_at",
