@@ -28,6 +28,8 @@ GROUPS: dict[str, str] = {
     "accounts": "Connected OnlyFans accounts.",
     "jobs": "Work that happens later: look, retry, cancel.",
     "media": "Cached media files: look, purge, verify.",
+    "exports": "Data exports: look, cancel.",
+    "webhooks": "Webhooks: look, try, redeliver, follow events live.",
     "db": "Make, upgrade, check and back up the store.",
 }
 """Modules `scripts.cli.<name>` with an `app`; the name is the command's."""
