@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ofapi_store.queries.conversions import ConversionRow
 
 PRUNE_S = 3600.0
-BUSY_S = (1.0, 3.0)
+BUSY_S = (0.5, 2.0)
 SENDER = "postbacks"
 
 
