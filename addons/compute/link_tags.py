@@ -40,7 +40,7 @@ def _team_tags(conn: Connection, team_id: str, kind: str | None) -> list[str]:
     return sorted(found, key=tags.fold)
 
 
-def _link_id(call: Call) -> int:
+def link_id(call: Call) -> int:
     """The link's id from the path, whose parameter is named after the kind of link."""
     text = call.params[f"{call.args['kind']}_link_id"]
     if not (text.isascii() and text.isdecimal()) or int(text) > _MAX_ID:
@@ -50,7 +50,7 @@ def _link_id(call: Call) -> int:
 
 async def list_tags(call: Call) -> Answer:
     assert call.account is not None
-    found = await call.services.store.aread(_tags_of, call.account.id, call.args["kind"], _link_id(call))
+    found = await call.services.store.aread(_tags_of, call.account.id, call.args["kind"], link_id(call))
     return Answer({"tags": found})
 
 
@@ -79,7 +79,7 @@ async def _change(call: Call, change: Callable[[Connection, str, _Target, list[s
     """All tags of the link after the change; a tag that cannot be is 422 and nothing is changed."""
     assert call.account is not None
     names = check_names(call.body["tags"])
-    target = _Target(call.account.id, call.args["kind"], _link_id(call))
+    target = _Target(call.account.id, call.args["kind"], link_id(call))
     return Answer({"tags": await call.services.store.awrite(change, call.team.id, target, names)})
 
 

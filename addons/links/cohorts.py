@@ -45,14 +45,19 @@ def per_subscriber(cents: int, subscribers: int) -> Decimal | None:
     return (Decimal(cents) / 100 / subscribers).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
-def report(subscribers: int, sums: Mapping[str, int], source_subscribers: int) -> dict[str, int | Decimal | None]:
-    """The `data` object of cohort-arps. `coverage_percent` is a ratio: how much of the link's own count we know."""
+def report(
+    subscribers: int, sums: Mapping[str, int], source_subscribers: int, *, known: int | None = None
+) -> dict[str, int | Decimal | None]:
+    """The `data` object of cohort-arps. `coverage_percent` is a ratio: how much of the link's own count we know.
+
+    `known`: all subscribers that we know, where the report is about some of them only.
+    """
     out: dict[str, int | Decimal | None] = {"subscribers_count": subscribers}
     for name in WINDOWS:
         out[f"revenue_{name}_total"] = Decimal(sums.get(name, 0)) / 100
         out[f"arps_{name}"] = per_subscriber(sums.get(name, 0), subscribers)
     out["source_subscribers_total"] = source_subscribers
-    out["coverage_percent"] = _ratio(subscribers, source_subscribers)
+    out["coverage_percent"] = _ratio(subscribers if known is None else known, source_subscribers)
     return out
 
 

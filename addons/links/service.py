@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from addons.jobs.links_revenue import wait_for_revenue
 from addons.links.observed import LinkMarks
+from addons.links.redirect import Redirects
+from addons.links.writing import ClickWriter
 from addons.pipeline.ingesting import add_on_observed
 
 if TYPE_CHECKING:
@@ -25,4 +27,12 @@ async def opened(services: Services) -> AsyncIterator[None]:
             await wait_for_revenue(services, x.account.id)
 
     services.parts["synchronous"] = synchronous
-    yield
+    writer = ClickWriter(services)
+    redirects = services.parts["redirects"] = Redirects(services, writer)
+    services.parts["clicks"] = writer
+    services.parts.setdefault("mounts", {})["redirect"] = redirects.answer
+    await writer.start()
+    try:
+        yield
+    finally:
+        await writer.close()

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class VisitorIds:
     yesterday: str
 
 
+@lru_cache(maxsize=8)
 def _salt(secret: bytes, day: date) -> bytes:
     return hmac.digest(secret, b"visitor-salt:" + day.isoformat().encode(), "sha256")
 

@@ -77,7 +77,7 @@ class LinkFanDay(_OfRef, Base):
 
 
 class LinkDay(_OfRef, Base):
-    """Sums by UTC day. `spenders`: fans who brought something on that day."""
+    """Increments by UTC day. `spenders`: fans who brought something for the first time, so that days add up to the total."""
 
     __tablename__ = "link_days"
 

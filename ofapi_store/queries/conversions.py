@@ -246,7 +246,9 @@ def of_fans(conn: Connection, smart_link_id: str, fan_ids: Iterable[int]) -> dic
     return {row[0]: row[1] for row in conn.execute(query)}
 
 
-def flags_before(conn: Connection, account_id: str, fan_ids: Sequence[int]) -> dict[tuple[str, int], tuple[str, bool, bool]]:
+def flags_before(
+    conn: Connection, account_id: str, fan_ids: Sequence[int]
+) -> dict[tuple[str, int], tuple[str, bool, bool]]:
     """(smart link, fan) → click, is_bot, is_duplicate as stored with the `new_subscriber`: clicks are not kept for ever."""
     c = CONVERSIONS.c
     query = select(c.smart_link_id, c.fan_id, c.click_id, c.is_bot, c.is_duplicate).where(

@@ -77,7 +77,11 @@ def store(
 
 
 def _write_fans(
-    conn: Connection, account_id: str, changed: Mapping[FanKey, Mapping[str, Any]], gone: Sequence[FanKey], now: datetime
+    conn: Connection,
+    account_id: str,
+    changed: Mapping[FanKey, Mapping[str, Any]],
+    gone: Sequence[FanKey],
+    now: datetime,
 ) -> None:
     for ref, fan in gone:
         conn.execute(delete(FANS).where(FANS.c.ref == ref, FANS.c.fan_id == fan))
@@ -115,8 +119,20 @@ def _write_days(
         set_ = {"net": statement.excluded.net, "gross": statement.excluded.gross}
         conn.execute(statement.on_conflict_do_update(index_elements=["ref", "fan_id", "day"], set_=set_), rows)
     for key in old.keys() | days.keys():
-        before, after = old.get(key, (0, 0))[0], days.get(key, (0, 0))[0]
-        moves.day(key[0], key[2], net=after - before, spenders=(after > 0) - (before > 0))
+        moves.day(key[0], key[2], net=days.get(key, (0, 0))[0] - old.get(key, (0, 0))[0])
+    before, after = _first_spent(old), _first_spent(days)
+    for at, sign in ((before, -1), (after, 1)):
+        for (ref, _), day in at.items():
+            moves.day(ref, day, spenders=sign)
+
+
+def _first_spent(days: Mapping[tuple[str, int, int], tuple[int, int]]) -> dict[FanKey, int]:
+    """The day on which each fan became a spender."""
+    first: dict[FanKey, int] = {}
+    for (ref, fan, day), (net, _) in days.items():
+        if net > 0:
+            first[ref, fan] = min(day, first.get((ref, fan), day))
+    return first
 
 
 class _Moves:
@@ -124,7 +140,9 @@ class _Moves:
 
     def __init__(self, account_id: str) -> None:
         self._account_id = account_id
-        self._days: dict[tuple[str, int], dict[str, int]] = defaultdict(lambda: dict.fromkeys(("subs", "net", "spenders"), 0))
+        self._days: dict[tuple[str, int], dict[str, int]] = defaultdict(
+            lambda: dict.fromkeys(("subs", "net", "spenders"), 0)
+        )
         self._cohorts: dict[tuple[str, int], dict[str, int]] = defaultdict(lambda: dict.fromkeys(("subs", *SUMS), 0))
         self._totals: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(_TOTALS, 0))
 
@@ -191,7 +209,10 @@ def uncalculated(conn: Connection, account_id: str) -> list[tuple[int, bool]]:
     rows = conn.execute(query).all()
     known = _claimers(conn, [row.id for row in rows])
     return [
-        (row.id, (walked is not None and row.first_seen_at < walked) or known.get(row.id, 0) >= (row.subscribers_count or 0))
+        (
+            row.id,
+            (walked is not None and row.first_seen_at < walked) or known.get(row.id, 0) >= (row.subscribers_count or 0),
+        )
         for row in rows
     ]
 
@@ -209,7 +230,9 @@ def show_on_links(conn: Connection, pks: Iterable[int], *, now: datetime) -> Non
     wanted = sorted(pks)
     refs = [str(pk) for pk in wanted]
     c = TOTALS.c
-    totals = {row.ref: row for row in conn.execute(select(c.ref, c.net, c.spenders, c.chargebacks).where(c.ref.in_(refs)))}
+    totals = {
+        row.ref: row for row in conn.execute(select(c.ref, c.net, c.spenders, c.chargebacks).where(c.ref.in_(refs)))
+    }
     rows = [
         {
             "pk": pk,

@@ -139,6 +139,11 @@ def mark_stale(conn: Connection, pks: Iterable[int]) -> None:
     conn.execute(update(LINKS).where(LINKS.c.id.in_(sorted(set(pks)))).values(revenue_stale=True))
 
 
+def mark_smart(conn: Connection, pk: int, **values: Any) -> None:
+    """A pool member of a smart link; `values`: what is known of it before it is first observed."""
+    conn.execute(update(LINKS).where(LINKS.c.id == pk).values(is_smart=True, **values))
+
+
 def store_revenue(
     conn: Connection, pk: int, *, total: int, spenders: int, chargebacks: int, now: datetime | None = None
 ) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, func, select, update
 
+from ofapi_store.models.links import LinkClaim
 from ofapi_store.models.smart_links import PoolLink
 
 POOL: Table = PoolLink.__table__  # type: ignore[assignment]
+CLAIMS: Table = LinkClaim.__table__  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +91,16 @@ def counts(conn: Connection, smart_link_id: str, *, now: datetime) -> tuple[int,
     free = (c.state == "making") | ((c.state == "ready") & (c.held_until.is_(None) | (c.held_until <= now)))
     query = select(func.count()).where(c.smart_link_id == smart_link_id, c.state != "retired")
     return int(conn.execute(query.where(free)).scalar_one()), int(conn.execute(query).scalar_one())
+
+
+def claimed_since(conn: Connection, pool_ids: Iterable[int], since: datetime) -> dict[str, set[int]]:
+    """Account → fans who subscribed through one of these pool links since then."""
+    query = (
+        select(CLAIMS.c.account_id, CLAIMS.c.fan_id)
+        .join(POOL, POOL.c.link_pk == CLAIMS.c.link_pk)
+        .where(POOL.c.id.in_(sorted(set(pool_ids))), CLAIMS.c.claimed_at >= since)
+    )
+    found: dict[str, set[int]] = {}
+    for account, fan in conn.execute(query):
+        found.setdefault(account, set()).add(fan)
+    return found

@@ -1,0 +1,82 @@
+"""The parts that reports on smart and on real links share: periods, daily and monthly series, cohorts (contract 6.2, 6.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from addons.links import cohorts
+from addons.links.earnings import COLUMN_OF_WINDOW, day_of
+from addons.pipeline.dates import instant
+from ofapi_store.queries.link_reports import DayRow
+from ofapi_store.types import from_cents
+
+if TYPE_CHECKING:
+    from addons.compute.api import Call
+
+EPOCH_DAY = date(1970, 1, 1)
+MAX_DAYS = 3660
+
+
+def label(day: int) -> str:
+    """`2026-01-30`."""
+    return (EPOCH_DAY + timedelta(days=day)).isoformat()
+
+
+def period(call: Call, start: str = "date_start", end: str = "date_end") -> tuple[int | None, int | None]:
+    """First and last UTC day that the query asks for, both included; None is open."""
+    now, texts = call.now(), (call.query.get(start), call.query.get(end))
+    first = None if texts[0] is None else day_of(instant(texts[0], now))
+    last = None if texts[1] is None else day_of(instant(texts[1], now, end=True))
+    return first, last
+
+
+def whole_months(first: int | None, last: int | None) -> tuple[int | None, int | None]:
+    """The period widened to the months at its ends."""
+    if first is not None:
+        at = EPOCH_DAY + timedelta(days=first)
+        first -= at.day - 1
+    if last is not None:
+        at = EPOCH_DAY + timedelta(days=last)
+        following = (at.replace(day=1) + timedelta(days=32)).replace(day=1)
+        last = (following - EPOCH_DAY).days - 1
+    return first, last
+
+
+def series(
+    earned: Sequence[DayRow], clicks: Iterable[tuple[int, int]], first: int | None, last: int | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Daily and monthly metrics. The inputs cover whole months; the days shown are those of the period.
+
+    Days without anything between the first and the last one with something are shown with zeros.
+    """
+    days: dict[int, list[int]] = {row.day: [0, row.subs, row.net, row.spenders] for row in earned}
+    for day, count in clicks:
+        days.setdefault(day, [0, 0, 0, 0])[0] += count
+    months: dict[str, list[int]] = {}
+    for day in sorted(days):
+        sums = months.setdefault(label(day)[:7] + "-01", [0, 0, 0, 0])
+        for i, value in enumerate(days[day]):
+            sums[i] += value
+    shown = [day for day in days if (first is None or day >= first) and (last is None or day <= last)]
+    span = range(max(min(shown), max(shown) - MAX_DAYS), max(shown) + 1) if shown else range(0)
+    daily = [_point(label(day), days.get(day, [0, 0, 0, 0])) for day in span]
+    return daily, [_point(month, sums) for month, sums in months.items()]
+
+
+def _point(timestamp: str, values: Sequence[int]) -> dict[str, Any]:
+    clicks, subs, net, spenders = values
+    return {"timestamp": timestamp, "clicks": clicks, "subs": subs, "revenue": from_cents(net), "spenders": spenders}
+
+
+def arps(subs: int, sums: Mapping[str, int], basis: str, *, source: int, known: int) -> dict[str, int | Decimal | None]:
+    """The `data` of cohort-arps from the sums of the cohort's columns."""
+    windows = {window: sums[f"{basis}_{column}"] for window, column in COLUMN_OF_WINDOW.items()}
+    return cohorts.report(subs, windows, source, known=known)
+
+
+def chart(days: Iterable[tuple[int, int]], name: str) -> list[dict[str, Any]]:
+    """`[{timestamp, <name>}]`, days with something."""
+    return [{"timestamp": label(day), name: count} for day, count in days]

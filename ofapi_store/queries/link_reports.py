@@ -1,0 +1,211 @@
+"""Reports on links, smart or real: sums by day and cohort, fans in any order. `ref` as in the model of revenue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, case, func, or_, select, type_coerce
+
+from ofapi_store.models.link_revenue import SUMS, LinkCount
+from ofapi_store.models.links import Link, LinkClaim
+from ofapi_store.models.observed import Fan
+from ofapi_store.models.smart_links import PoolLink
+from ofapi_store.queries.link_revenue import COHORTS, DAYS, FANS, TOTALS
+from ofapi_store.types import to_micros
+
+_PEOPLE: Table = Fan.__table__  # type: ignore[assignment]
+_CLAIMS: Table = LinkClaim.__table__  # type: ignore[assignment]
+_LINKS: Table = Link.__table__  # type: ignore[assignment]
+_POOL: Table = PoolLink.__table__  # type: ignore[assignment]
+_COUNTS: Table = LinkCount.__table__  # type: ignore[assignment]
+_EARLIER = 60_000_000  # a subscription a minute or less before the claim is the claim's own
+SORTS = {"revenue_net": "net_all", "tips_net": "tips_net", "messages_sent_by_fan": "messages", "converted_at": "since"}
+
+
+@dataclass(frozen=True, slots=True)
+class DayRow:
+    """Increments of one UTC day, number since 1970; `net` in cents."""
+
+    day: int
+    subs: int
+    net: int
+    spenders: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Over all time; cents."""
+
+    subs: int = 0
+    spenders: int = 0
+    net: int = 0
+    tips_net: int = 0
+    chargebacks: int = 0
+    fans_1: int = 0
+    fans_3: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FanRow:
+    """A fan of a link; cents."""
+
+    fan_id: int
+    since: datetime
+    click_id: str | None
+    is_trial: bool
+    net_all: int
+    tips_net: int
+    chargebacks: int
+    messages: int
+    calculated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FanFilter:
+    """What the report of fans may be narrowed by; None is anything. Amounts in cents, least values."""
+
+    has_messages: bool | None = None
+    messages: int | None = None
+    net: int | None = None
+    tips: int | None = None
+    previously: bool | None = None
+    promo: bool | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return all(getattr(self, name) is None for name in self.__slots__)
+
+
+_FAN_COLUMNS = tuple(FANS.c[name] for name in FanRow.__slots__)
+
+
+def days(conn: Connection, ref: str, first: int | None = None, last: int | None = None) -> list[DayRow]:
+    """Oldest first."""
+    c = DAYS.c
+    query = select(c.day, c.subs, c.net, c.spenders).where(c.ref == ref, *_between(c.day, first, last))
+    return [DayRow(*row) for row in conn.execute(query.order_by(c.day))]
+
+
+def totals(conn: Connection, ref: str) -> Totals:
+    query = select(*(TOTALS.c[name] for name in Totals.__slots__)).where(TOTALS.c.ref == ref)
+    row = conn.execute(query).first()
+    return Totals(*row) if row is not None else Totals()
+
+
+def cohort(conn: Connection, ref: str, first: int | None, last: int | None) -> tuple[int, dict[str, int]]:
+    """(subscribers, sums by column) of the fans who came on these days."""
+    c = COHORTS.c
+    names = ("subs", *SUMS)
+    query = select(*(func.coalesce(func.sum(c[name]), 0) for name in names))
+    row = conn.execute(query.where(c.ref == ref, *_between(c.day, first, last))).one()
+    found = {name: int(value) for name, value in zip(names, row, strict=True)}
+    return found.pop("subs"), found
+
+
+def cohort_days(conn: Connection, ref: str) -> list[dict[str, int]]:
+    """All cohorts by day, oldest first."""
+    names = ("day", "subs", *SUMS)
+    query = select(*(COHORTS.c[name] for name in names)).where(COHORTS.c.ref == ref).order_by(COHORTS.c.day)
+    return [dict(zip(names, row, strict=True)) for row in conn.execute(query)]
+
+
+def click_days(conn: Connection, link_pk: int) -> list[tuple[int, int]]:
+    """(day, clicks) of a real link: by how much upstream's own count grew since it was first seen."""
+    c = _COUNTS.c
+    rows = conn.execute(select(c.day, c.clicks).where(c.link_pk == link_pk).order_by(c.day)).all()
+    grown = [(int(b.day), int(b.clicks - a.clicks)) for a, b in pairwise(rows)]
+    return [(day, n) for day, n in grown if n > 0]
+
+
+def pool_subscribers(conn: Connection, smart_link_id: str) -> int:
+    """How many subscribers upstream counts for the links of a pool."""
+    query = select(func.coalesce(func.sum(_LINKS.c.subscribers_count), 0)).join(_POOL, _POOL.c.link_pk == _LINKS.c.id)
+    return int(conn.execute(query.where(_POOL.c.smart_link_id == smart_link_id)).scalar_one())
+
+
+def fans(conn: Connection, ref: str, wanted: FanFilter, *, sort: str, limit: int, offset: int) -> list[FanRow]:
+    """A page in an order of `SORTS`, with `-` descending."""
+    column = FANS.c[SORTS[sort.removeprefix("-")]]
+    down = sort.startswith("-")
+    order = [c.desc() if down else c for c in (column, FANS.c.fan_id)]
+    query = select(FANS.c.fan_id).where(FANS.c.ref == ref, *_narrowed(wanted)).order_by(*order)
+    ids = conn.execute(query.limit(limit).offset(offset)).scalars().all()
+    rows = conn.execute(select(*_FAN_COLUMNS).where(FANS.c.ref == ref, FANS.c.fan_id.in_(ids)))
+    by_id = {row.fan_id: row for row in (FanRow(*found) for found in rows)}
+    return [by_id[fan] for fan in ids if fan in by_id]
+
+
+def fan_totals(conn: Connection, ref: str, wanted: FanFilter) -> Totals:
+    """Sums over the fans that a filter lets through; without one they are kept ready."""
+    if wanted.is_open:
+        return totals(conn, ref)
+    c = FANS.c
+    columns = (
+        func.count(),
+        func.coalesce(func.sum(c.net_all), 0),
+        func.coalesce(func.sum(c.tips_net), 0),
+        func.coalesce(func.sum(_flag(c.messages >= 1)), 0),
+        func.coalesce(func.sum(_flag(c.messages >= 3)), 0),
+    )
+    row = conn.execute(select(*columns).where(c.ref == ref, *_narrowed(wanted))).one()
+    return Totals(subs=row[0], net=int(row[1]), tips_net=int(row[2]), fans_1=int(row[3]), fans_3=int(row[4]))
+
+
+def spenders(conn: Connection, ref: str, *, at_least: int, limit: int, offset: int) -> list[FanRow]:
+    """Fans with positive net revenue of at least that many cents, the largest first."""
+    wanted = FanFilter(net=max(1, at_least))
+    return fans(conn, ref, wanted, sort="-revenue_net", limit=limit, offset=offset)
+
+
+def subscribed_through_pool(conn: Connection, smart_link_id: str, fan_ids: Iterable[int], *, now: datetime) -> set[int]:
+    """Those of the fans whose subscription through a link of the pool goes on."""
+    query = (
+        select(_CLAIMS.c.fan_id)
+        .join(_POOL, _POOL.c.link_pk == _CLAIMS.c.link_pk)
+        .where(
+            _POOL.c.smart_link_id == smart_link_id,
+            _CLAIMS.c.fan_id.in_(sorted(set(fan_ids))),
+            or_(_CLAIMS.c.ended_at.is_(None), _CLAIMS.c.ended_at > now),
+        )
+    )
+    return set(conn.execute(query.distinct()).scalars())
+
+
+def is_previous(subscribed_at: datetime | None, since: datetime) -> bool:
+    """Whether a fan had subscribed before coming through the link."""
+    return subscribed_at is not None and to_micros(subscribed_at) < to_micros(since) - _EARLIER
+
+
+def _narrowed(wanted: FanFilter) -> Sequence[ColumnElement[bool]]:
+    c = FANS.c
+    where: list[ColumnElement[bool]] = []
+    if wanted.has_messages is not None:
+        where.append(c.messages > 0 if wanted.has_messages else c.messages == 0)
+    for column, least in ((c.messages, wanted.messages), (c.net_all, wanted.net), (c.tips_net, wanted.tips)):
+        if least is not None:
+            where.append(column >= least)
+    if wanted.promo is not None:
+        where.append(c.is_trial.is_(wanted.promo))
+    if wanted.previously is not None:
+        where.append(_came_before() if wanted.previously else ~_came_before())
+    return where
+
+
+def _came_before() -> ColumnElement[bool]:
+    first = type_coerce(_PEOPLE.c.subscribed_at, BigInteger())
+    earlier = first < type_coerce(FANS.c.since, BigInteger()) - _EARLIER
+    same = and_(_PEOPLE.c.account_id == FANS.c.account_id, _PEOPLE.c.fan_id == FANS.c.fan_id)
+    return select(_PEOPLE.c.fan_id).where(same, earlier).exists()
+
+
+def _flag(condition: ColumnElement[bool]) -> Any:
+    return case((condition, 1), else_=0)
+
+
+def _between(day: ColumnElement[int], first: int | None, last: int | None) -> list[ColumnElement[bool]]:
+    where = [] if first is None else [day >= first]
+    return where if last is None else [*where, day <= last]
