@@ -60,6 +60,7 @@ class Exporter:
         """Rows that the file will have. Asks upstream where the store does not know."""
         if self._type.name == "media_vault":
             return len(await self._vault())
+        await self._freshen_all()
         if not await self._from_store():
             return await self._spool(tell)
         most = self._row.options.get("maxMessages")
@@ -101,20 +102,24 @@ class Exporter:
 
     # where rows come from
 
+    @property
+    def _by_walk(self) -> bool:
+        """Whether the store cannot have the rows."""
+        keeps_text = self._row.type == "chat_messages" and self._services.config.store.keep_message_text
+        return self._type.walk and not keeps_text
+
     async def _from_store(self) -> bool:
-        """Whether the store has every row; it is brought up to date first."""
-        by_walk = self._type.walk and not (
-            self._row.type == "chat_messages" and self._services.config.store.keep_message_text
-        )
-        if by_walk:
-            return False
-        if self._type.collection is not None:
-            for scope in self._scopes:
-                await self._freshen(scope.account_id, self._type.collection)
-        if self._row.type != "chat_messages":
-            return True
+        """Whether the store has every row: of messages that were seen before `keep_message_text`, it lacks the text."""
+        if self._by_walk or self._row.type != "chat_messages":
+            return not self._by_walk
         read = self._services.store.aread_slow
         return not any([await read(exports_rows.lacks_text, scope) for scope in self._scopes])
+
+    async def _freshen_all(self) -> None:
+        """Once, before the rows are counted: what is priced is what is built."""
+        if self._type.collection is not None and not self._by_walk:
+            for scope in self._scopes:
+                await self._freshen(scope.account_id, self._type.collection)
 
     async def _freshen(self, account_id: str, collection: str) -> None:
         """Syncs what is new, unless that was just done. Where upstream is not to be had, what was synced once must do."""
