@@ -13,8 +13,10 @@
   };
   let timer = null;
   let told = false;
+  let shown = "";
 
   function show(step) {
+    shown = step;
     for (const name of STEPS) byId("step-" + name).hidden = name !== step;
   }
 
@@ -60,8 +62,9 @@
     byId("for").textContent = status.display_name;
     clearTimeout(timer);
     if (status.state === "new" || status.progress === "filling_out_login") {
-      error(last.error_message);
+      if (shown !== "login") error(last.error_message);
       show("login");
+      timer = setTimeout(poll, 2 * POLL_MS); // the link may be open on another device, too
       return;
     }
     if (status.state === "authenticated") {
@@ -125,6 +128,7 @@
         const status = await call(path, body());
         form.reset();
         byId("step-code").hidden = true;
+        shown = "";
         render(status);
       } catch (problem) {
         const errors = (problem.data && problem.data.errors) || {};

@@ -1,0 +1,126 @@
+"""The hosted page in a real browser on a phone: password, session, codes, selfie, errors, and inside a frame."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.logins.browser import Browser
+from tests.e2e.logins.conftest import CODE, PASSWORD, USER_AGENT, Bed
+
+PICTURES = os.environ.get("OFAPI_PICTURES")  # where `docs/img` is made anew
+
+
+@pytest.fixture
+def picture(browser: Browser, tmp_path: Path) -> Callable[[str], object]:
+    return lambda name: browser.screenshot(Path(PICTURES or tmp_path) / f"connect-{name}.png")
+
+
+def page(bed: Bed, name: str = "Anna's agency") -> str:
+    made = bed.api.post("/client-sessions", json={"display_name": name}).json()["data"]
+    return str(made["connect_url"])
+
+
+async def give(browser: Browser, email: str, password: str) -> None:
+    await browser.wait_for("form-password")
+    await browser.fill("email", email)
+    await browser.fill("password", password)
+    await browser.click("#form-password button[type=submit]")
+
+
+async def test_password_and_code(bed: Bed, browser: Browser, picture: Callable[[str], object]) -> None:
+    """A creator with SMS codes: a wrong password and a wrong code are told and can be corrected, then it is done."""
+    url = await asyncio.to_thread(page, bed)
+    await browser.open(url)
+    await browser.wait_for("form-password")
+    await picture("login")  # type: ignore[misc]
+    await give(browser, f"otp+{bed.owner.email}", "not the password")
+    await browser.wait("document.getElementById('error').innerText.includes('password is wrong')")
+    await give(browser, f"otp+{bed.owner.email}", PASSWORD)
+    await browser.wait_for("form-code")
+    assert f"ending in {str(bed.owner.id)[-4:]}" in await browser.text("code-text")
+    await picture("code")  # type: ignore[misc]
+    await browser.fill("code", "000000")
+    await browser.click("#form-code button")
+    await browser.wait("document.getElementById('error').innerText.includes('code is wrong')")
+    await browser.wait_for("form-code")
+    await browser.fill("code", CODE)
+    await browser.click("#form-code button")
+    await browser.wait_for("done")
+    assert await browser.text("done") == f"Connected as {bed.owner.username}."
+    await picture("done")  # type: ignore[misc]
+    assert {u.split("/connect")[0] for u in browser.urls if not u.startswith("about:")} == {bed.stack.base_url}
+    assert [text for text in browser.problems if "Content Security Policy" in text] == []
+    assert await browser.js("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_pasted_session(bed: Bed, browser: Browser) -> None:
+    """Cookies of a browser are pasted; the user id is read from them."""
+    given = await asyncio.to_thread(bed.session)
+    await browser.open(await asyncio.to_thread(page, bed))
+    await browser.wait_for("form-password")
+    await browser.click("#tab-session")
+    await browser.wait_for("form-session")
+    await browser.fill("cookies", given["cookies"])
+    assert await browser.js("document.getElementById('auth_id').value") == given["auth_id"]
+    await browser.fill("user_agent", USER_AGENT)
+    await browser.fill("xbc", given["xbc"])
+    await browser.click("#form-session button[type=submit]")
+    await browser.wait_for("done")
+
+
+async def test_selfie(bed: Bed, browser: Browser) -> None:
+    """OnlyFans wants a selfie: the page links to it, and goes on when it was done."""
+    await browser.open(await asyncio.to_thread(page, bed))
+    await give(browser, f"face+{bed.owner.email}", PASSWORD)
+    await browser.wait_for("form-face")
+    assert str(await browser.js("document.getElementById('face-link').href")).startswith("https://onlyfans.com/")
+    await asyncio.to_thread(bed.sim.happen, "verify-face", creator=bed.owner.id)
+    await browser.click("#form-face button")
+    await browser.wait_for("done")
+
+
+async def test_fields_are_told_one_by_one(bed: Bed, browser: Browser) -> None:
+    """What is missing is said at its field, and the field is marked for screen readers."""
+    await browser.open(await asyncio.to_thread(page, bed))
+    await give(browser, "nobody", "")
+    await browser.wait("document.querySelector('[data-for=password]').innerText.includes('required')")
+    assert await browser.js("document.getElementById('password').getAttribute('aria-invalid')") == "true"
+
+
+async def test_captcha_leads_to_the_session_form(bed: Bed, browser: Browser) -> None:
+    """A captcha is not passed: the page says so, and a session can be pasted in the same visit."""
+    await browser.open(await asyncio.to_thread(page, bed))
+    await give(browser, f"captcha+{bed.owner.email}", PASSWORD)
+    await browser.wait("document.getElementById('error').innerText.includes('captcha')")
+    await browser.wait_for("tab-session")
+
+
+async def test_in_a_frame(bed: Bed, browser: Browser) -> None:
+    """A site that config names opens the page by `auth.js` and hears that the account is connected."""
+    token = (await asyncio.to_thread(page, bed)).rpartition("/")[2]
+    await browser.open(bed.host)
+    script = f"{bed.stack.base_url}/connect/auth.js"
+    load = "new Promise(done => {{ const s = document.createElement('script'); s.src = {!r}; s.onload = () => done(1);"
+    await browser.js(load.format(script) + " document.head.append(s); })")
+    start = "OnlyFansAPI.Auth.startOnlyFansAuthentication"
+    await browser.js(f"{start}({token!r}, {{ onSuccess: d => window.heard = d, onError: e => window.heard = e }})")
+    await asyncio.to_thread(
+        lambda: httpx.post(
+            f"{bed.stack.base_url}/connect/{token}/start", json={"email": bed.owner.email, "password": PASSWORD}
+        ).raise_for_status()
+    )
+    await browser.wait("window.heard")
+    assert await browser.js("window.heard.username") == bed.owner.username
+    assert str(await browser.js("window.heard.accountId")).startswith("acct_")
+
+
+async def test_unknown_links(bed: Bed, browser: Browser) -> None:
+    """A link that does not work says so in plain words."""
+    await browser.open(f"{bed.stack.base_url}/connect/ofapi_cs_unknown")
+    assert "does not work" in str(await browser.js("document.body.innerText"))
