@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 MAX_ID = 2**63 - 1
+_ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
 
 async def list_postbacks(call: Call) -> Answer:
@@ -133,7 +135,7 @@ async def _settings(call: Call) -> tuple[dict[str, Any], list[str]]:
     scope = body["smart_link_scope"]
     if problem := _url_problem(call, body["url"]):
         wrong["url"] = [problem]
-    if body.get("body") and (problem := _variable_problem("body", body["body"])):
+    if body.get("body") and (problem := _body_problem(body["body"])):
         wrong["body"] = [problem]
     headers = _headers(body.get("headers") or [], wrong)
     links = [] if scope == GLOBAL else list(dict.fromkeys(body.get("smart_link_ids") or []))
@@ -160,6 +162,12 @@ def _url_problem(call: Call, url: str) -> str | None:
     if host_has_variable(url):
         return "The url field must not have a variable in its host."
     return _variable_problem("url", url)
+
+
+def _body_problem(text: str) -> str | None:
+    if "\x00" in text:
+        return "The body field must not contain NUL characters."
+    return _variable_problem("body", text)
 
 
 def _variable_problem(field: str, text: str) -> str | None:
@@ -195,7 +203,8 @@ def _headers(sent: Sequence[Mapping[str, Any]], wrong: dict[str, list[str]]) -> 
 async def _links_problem(call: Call, links: Sequence[str]) -> str | None:
     if not links:
         return "The smart link ids field is required when smart link scope is campaign_specific."
-    known = await call.services.store.aread_slow(_known, call.team.id, links, call.key.account_ids)
+    possible = [link for link in links if _ULID.fullmatch(link)]
+    known = await call.services.store.aread_slow(_known, call.team.id, possible, call.key.account_ids)
     missing = next((link for link in links if link not in known), None)
     return None if missing is None else f"The selected smart link {missing!r} is not a smart link of this team."
 

@@ -285,7 +285,7 @@ async def test_a_killed_worker_loses_no_postback(store_url: str, store: Store, r
     with store.write() as conn:
         settings = {"url": receiver.url("/ok?c={conversion_id}")}
         postbacks.change(conn, rig.team, postback, settings, [], now=rig.now)
-        rig.now += timedelta(seconds=2)
+        rig.now = datetime.now(UTC) + timedelta(seconds=2)
         assert outbox.sweep(conn, now=rig.now).requeued == 1
     assert await rig.work() == 1
     assert [one.succeeded for one in rig.tries()] == [True]
