@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import BigInteger, Connection, Select, any_, bindparam, func, select, type_coerce
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from ofapi_store.catalog_tables import TABLES, CatalogTable
 from ofapi_store.coerce import to_int, to_str
 from ofapi_store.errors import BadValue, UnknownName
 from ofapi_store.queries.tags import of_links
-from ofapi_store.types import now_utc, to_json
+from ofapi_store.types import now_utc, to_json, to_micros
 
 __all__ = [
     "Row",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _EXTRA = "extra."
+Reader = Callable[[Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,24 +111,34 @@ def fetch(  # noqa: PLR0917 (a query, spelled out)
     t = table(table_name)
     wanted = tuple(sorted(columns))
     scope_id = scope.account_id if t.scope == "account" else scope.team_id
-    given = {key: normalised for key in keys if (normalised := normalise_checked(t, key_column, key)) is not None}
+    given = _normalised(t, key_column, keys)
     if scope_id is None or not given:
         return {}
-    names, statement = _statement(table_name, key_column, wanted)
-    parameters = {"scope": scope_id, "keys": sorted(set(given.values()), key=str)}
-    raws = [dict(zip(names, row, strict=True)) for row in conn.execute(statement, parameters)]
+    names, statement = _statement(table_name, key_column, wanted, conn.dialect.name)
+    unique = list(set(given.values()))
+    parameters = {"scope": scope_id, "keys": unique if conn.dialect.name == "postgresql" else json.dumps(unique)}
+    raws = [dict(zip(names, row, strict=False)) for row in conn.execute(statement, parameters).fetchall()]
     if "tags" in wanted:
         _add_tags(conn, raws)
-    at = now or now_utc()
-    by_key = {raw["_key"]: _row(t, raw, wanted, at) for raw in raws}
+    at = to_micros(now or now_utc())
+    row_key = [t.columns[part].db[0] if part in t.columns else part for part in t.row_key]
+    readers = [(name, _reader(t, name)) for name in wanted]
+    by_key = {raw["_key"]: _row(raw, readers, row_key, at) for raw in raws}
     return {key: by_key[normalised] for key, normalised in given.items() if normalised in by_key}
 
 
-def normalise_checked(t: CatalogTable, key_column: str, value: Any) -> int | str | None:
-    """`normalise` for a key column of a table; raises UnknownName where rows cannot be found by it."""
+def _normalised(t: CatalogTable, key_column: str, keys: Iterable[Any]) -> dict[Any, int | str]:
+    """Keys as given → as the store compares them, without those that cannot be keys. Raises UnknownName."""
     if key_column not in t.keys:
         raise UnknownName(f"rows of {t.name} are found by {' or '.join(t.keys) or 'nothing'}, not by {key_column!r}")
-    return normalise(t.name, key_column, value)
+    convert = to_int if t.columns[key_column].kind == "int" else to_str
+    found: dict[Any, int | str] = {}
+    for key in keys:
+        try:
+            found[key] = convert(key)
+        except BadValue:
+            continue
+    return found
 
 
 def _readable(t: CatalogTable) -> list[str]:
@@ -133,8 +146,17 @@ def _readable(t: CatalogTable) -> list[str]:
     return [column.name for column in t.columns.values() if column.read is not None] + extra
 
 
+def _among(key: Any, dialect: str) -> Any:
+    """`key IN (…)` with all keys in one parameter: a statement that grows with its keys is compiled at each run."""
+    if dialect == "postgresql":
+        return key == any_(bindparam("keys", type_=ARRAY(key.type)))
+    return key.in_(select(func.json_each(bindparam("keys")).table_valued("value").c.value))
+
+
 @lru_cache(maxsize=512)
-def _statement(table_name: str, key_column: str, wanted: tuple[str, ...]) -> tuple[tuple[str, ...], Select[Any]]:
+def _statement(
+    table_name: str, key_column: str, wanted: tuple[str, ...], dialect: str
+) -> tuple[tuple[str, ...], Select[Any]]:
     """The names of what is selected, and the statement. Built once: building costs more than running it."""
     t = table(table_name)
     db: dict[str, Any] = {"_key": t.table.c[t.columns[key_column].db[0]]}
@@ -147,10 +169,10 @@ def _statement(table_name: str, key_column: str, wanted: tuple[str, ...]) -> tup
         db.update({source: t.table.c[source] for source in sources})
     if "tags" in wanted:
         db["id"] = t.table.c.id
-    db["updated_at"] = t.table.c.updated_at
+    db["_updated"] = type_coerce(t.table.c.updated_at, BigInteger)
     scope = t.table.c.account_id if t.scope == "account" else t.table.c.team_id
     query = select(*(column.label(f"c{at}") for at, column in enumerate(db.values()))).where(
-        scope == bindparam("scope"), db["_key"].in_(bindparam("keys", expanding=True))
+        scope == bindparam("scope"), _among(db["_key"], dialect)
     )
     for name, value in t.fixed.items():
         query = query.where(t.table.c[name] == value)
@@ -168,21 +190,22 @@ def _check_column(t: CatalogTable, name: str) -> None:
     raise UnknownName(f"table {t.name} has no column {name!r} to read; there is {', '.join(near)}")
 
 
-def _row(t: CatalogTable, raw: Mapping[str, Any], wanted: tuple[str, ...], now: datetime) -> Row:
-    sources = [t.columns[part].db[0] if part in t.columns else part for part in t.row_key]
-    row_id = "/".join(str(raw[source]) for source in sources)
-    age = max(0.0, (now - raw["updated_at"]).total_seconds())
-    return Row(row_id, {name: _value(t, raw, name) for name in wanted}, age)
+def _row(raw: Mapping[str, Any], readers: list[tuple[str, Reader]], row_key: list[str], now_us: int) -> Row:
+    row_id = "/".join([str(raw[source]) for source in row_key])
+    age = max(0, now_us - raw["_updated"]) / 1_000_000
+    return Row(row_id, {name: read(raw) for name, read in readers}, age)
 
 
-def _value(t: CatalogTable, raw: Mapping[str, Any], name: str) -> Any:
-    if name.startswith(_EXTRA):
-        return (raw["extra"] or {}).get(name.removeprefix(_EXTRA))
+def _reader(t: CatalogTable, name: str) -> Reader:
+    """From what is selected of a row to the value of a catalog column."""
     if name == "extra":
-        return raw["extra"]
+        return lambda raw: raw["extra"]
+    if name.startswith(_EXTRA):
+        key = name.removeprefix(_EXTRA)
+        return lambda raw: (raw["extra"] or {}).get(key)
     read = t.columns[name].read
     assert read is not None
-    return read(raw)
+    return read
 
 
 def _add_tags(conn: Connection, raws: list[dict[str, Any]]) -> None:

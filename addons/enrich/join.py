@@ -52,11 +52,11 @@ class JoinStep:
 
     def apply(self, doc: Document, x: StepContext) -> None:
         others = self.source.find(doc.root)
-        by_key = {key_of(self.on[1].read(o)): o for o in others} if self.on is not None else {}
+        by_key = {key_of(self.on[1].peek(o)): o for o in others} if self.on is not None else {}
         for node in self.each.find(doc.root):
             other = others[0] if others else None
             if self.on is not None:
-                key = key_of(self.on[0].read(node))
+                key = key_of(self.on[0].peek(node))
                 other = by_key.get(key) if key is not None else None
             if other is None:
                 x.count("missing")

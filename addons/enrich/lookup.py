@@ -23,7 +23,7 @@ from addons.enrich.base import JsonPathText, JsonValue, Strict, at_path, dumps, 
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
 from addons.pipeline.exchange import Origin
-from addons.pipeline.node import Node
+from addons.pipeline.node import Node, text_of
 from addons.pipeline.steps import Access, CompileContext, Row, RowQuery, RuleProblem, StepContext, TableUse
 
 type Wanted = str | dict[str, Wanted]
@@ -64,17 +64,21 @@ class LookupStep:
     only_if_found: bool
     only_where: tuple[tuple[FieldPath, Any], ...]
     when: FieldPath | None
+    first: tuple[str, ...]
+    """The members of a row that are looked at, so that no others need be decoded."""
     access: Access
 
     def needs(self, doc: Document, x: StepContext) -> Iterable[RowQuery]:
-        keys = frozenset(key for _, key in self._rows(doc, x) if key is not None)
+        found = x.memo[id(self)] = list(self._rows(doc, x))
+        keys = frozenset([key for _, key in found if key is not None])
         if keys:
             yield RowQuery(self.table, self.column, keys, self.columns)
 
     def apply(self, doc: Document, x: StepContext) -> None:
         rows = x.rows.get((self.table, self.column), {})
         done: dict[str | None, list[tuple[FieldPath, bytes]]] = {}
-        for node, key in self._rows(doc, x):
+        found = x.memo.get(id(self)) if not doc.edits else None
+        for node, key in found if found is not None else self._rows(doc, x):
             if key is None:
                 x.count("no_key")
                 continue
@@ -100,14 +104,13 @@ class LookupStep:
 
     def _rows(self, doc: Document, x: StepContext) -> Iterable[tuple[Node, str | None]]:
         for node in self.each.find(doc.root)[:MAX_ROWS]:
+            node.look(self.first)
             if node.kind == "object" and self._wanted(node, x):
-                yield node, key_of(self.key.read(node))
+                yield node, key_of(self.key.peek(node))
 
     def _wanted(self, node: Node, x: StepContext) -> bool:
-        if self.when is not None:
-            found = self.when.read(node)
-            if found is None or found.raw in (b"null", b"false"):
-                return False
+        if self.when is not None and self.when.peek(node) in (None, b"null", b"false"):
+            return False
         return not self.only_where or all(_is(path.read(node), value, x) for path, value in self.only_where)
 
     def _pick(self, wanted: Wanted, row: Row | None) -> Any:
@@ -141,17 +144,23 @@ class Lookup:
             for p, v in params.only_where.items()
             if isinstance(v, str) and v.startswith("{params.")
         }
+        key_path = field_at(key, ("by", column))
+        targets = tuple((field_at(t, ("set", t)), wanted) for t, wanted in params.set.items())
+        conditions = tuple((field_at(p, ("only_where", p)), v) for p, v in params.only_where.items())
+        when = field_at(params.when, ("when",)) if params.when is not None else None
+        paths = [key_path, *(t for t, _ in targets), *(c for c, _ in conditions), *([when] if when else [])]
         return LookupStep(
             table=params.table,
             each=at_path(params.each, ("each",)),
             column=column,
-            key=field_at(key, ("by", column)),
-            targets=tuple((field_at(t, ("set", t)), wanted) for t, wanted in params.set.items()),
+            key=key_path,
+            targets=targets,
             columns=frozenset(named),
             defaults=params.defaults,
             only_if_found=params.only_if_found,
-            only_where=tuple((field_at(p, ("only_where", p)), v) for p, v in params.only_where.items()),
-            when=field_at(params.when, ("when",)) if params.when is not None else None,
+            only_where=conditions,
+            when=when,
+            first=tuple(sorted({path.fields[0] for path in paths if path.fields})),
             access=Access(
                 reads={join_path(params.each, key): ("by", column)},
                 writes=frozenset(join_path(params.each, t) for t in params.set),
@@ -161,19 +170,18 @@ class Lookup:
         )
 
 
-def key_of(node: Node | None) -> str | None:
-    """A key as text, so that `"12"` and `12` find the same row; None for what is no key."""
-    if node is None:
+def key_of(text: bytes | None) -> str | None:
+    """A key from its JSON text, so that `"12"` and `12` find the same row; None for what is no key."""
+    if text is None:
         return None
-    if node.kind == "number":
-        text = node.raw
-        return text.decode() if text.isdigit() or text[1:].isdigit() else None
-    return node.value() or None if node.kind == "string" else None
+    if text.isdigit() or (text[:1] == b"-" and text[1:].isdigit()):
+        return text.decode()
+    return text_of(text) or None if text[:1] == b'"' else None
 
 
 def _is(node: Node | None, value: Any, x: StepContext) -> bool:
     if isinstance(value, str) and value.startswith("{params.") and value.endswith("}"):
-        return key_of(node) == x.params.get(value[8:-1])
+        return key_of(node.raw if node is not None else None) == x.params.get(value[8:-1])
     return bool((node.value() if node is not None else None) == value)
 
 

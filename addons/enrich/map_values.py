@@ -35,8 +35,8 @@ class MapStep:
 
     def apply(self, doc: Document, x: StepContext) -> None:
         for node in self.each.find(doc.root):
-            parent, found = self.field.parent(node), self.field.read(node)
-            key = found.raw.decode() if found is not None and found.kind in ("bool", "null") else key_of(found)
+            parent, found = self.field.parent(node), self.field.peek(node)
+            key = found.decode() if found in (b"true", b"false", b"null") else key_of(found)
             new = self.values.get(key) if key is not None else None
             if parent is not None and new is not None:
                 parent.set(self.field.last, new)

@@ -83,6 +83,11 @@ class FieldPath:
             found = found.get(name)
         return found
 
+    def peek(self, node: Node) -> bytes | None:
+        """The JSON text at the path, or None; cheaper than `read`, which makes a node."""
+        parent = self.parent(node)
+        return parent.peek(self.fields[-1]) if parent is not None and self.fields else None
+
     def parent(self, node: Node) -> Node | None:
         """The object that holds the last field, or None."""
         found: Node | None = node

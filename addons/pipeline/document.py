@@ -16,7 +16,7 @@ import msgspec
 
 from addons.pipeline.exchange import Edit, Origin
 from addons.pipeline.layout import quote
-from addons.pipeline.node import Node
+from addons.pipeline.node import Node, escaped
 
 if TYPE_CHECKING:
     from addons.pipeline.accessors import Accessor
@@ -106,8 +106,7 @@ class Document:
 
     def record(self, pointer: str, key: str | int, old: bytes | None, new: bytes | None, origin: Origin | None) -> None:
         """Note an edit of the member or item `key` of the container at `pointer`."""
-        part = str(key).replace("~", "~0").replace("/", "~1")
-        self.record_at(f"{pointer}/{part}", old, new, origin)
+        self.record_at(f"{pointer}/{escaped(key)}", old, new, origin)
 
     def record_at(self, pointer: str, old: bytes | None, new: bytes | None, origin: Origin | None) -> None:
         """Note an edit of the value at `pointer`."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -25,6 +27,31 @@ _STRING = msgspec.json.Decoder(type=str)
 _DIGITS = 4000  # Python refuses to read longer integers
 
 
+def escaped(key: str | int) -> str:
+    """A part of a JSON Pointer."""
+    if isinstance(key, int):
+        return str(key)
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
+
+
+@lru_cache(maxsize=256)
+def _some_members(names: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    """Decodes an object to its members of these names, in this order; absent ones are UNSET."""
+    fields = [
+        (f"m{i}", msgspec.Raw | msgspec.UnsetType, msgspec.field(name=name, default=msgspec.UNSET))
+        for i, name in enumerate(names)
+    ]
+    return msgspec.json.Decoder(type=msgspec.defstruct("SomeMembers", fields, gc=False))
+
+
+def text_of(raw: bytes) -> str:
+    """What the text of a JSON string spells. Bytes that are not UTF-8 become lone surrogates."""
+    try:
+        return _STRING.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return str(_VALUES.decode(raw.decode("utf-8", "surrogateescape")))
+
+
 class Node:
     """A value. `raw`: its bytes as they are now. Reads never raise for a value of another kind; they give None.
 
@@ -32,7 +59,7 @@ class Node:
     edit of anything else lays all members out as `_slots`.
     """
 
-    __slots__ = ("_added", "_dirty", "_kids", "_parts", "_slots", "_source", "doc", "key", "kind", "parent")
+    __slots__ = ("_added", "_dirty", "_kids", "_parts", "_seen", "_slots", "_source", "doc", "key", "kind", "parent")
 
     def __init__(self, doc: Document, source: bytes | msgspec.Raw, parent: Node | None, key: str | int) -> None:
         self.doc = doc
@@ -41,6 +68,7 @@ class Node:
         self.key = key
         self.kind: Kind = _KINDS.get(memoryview(source)[0], "number")
         self._parts: dict[str, msgspec.Raw] | list[msgspec.Raw] | None = None
+        self._seen: dict[str, bytes | None] | None = None
         self._kids: dict[str | int, Node] = {}
         self._added: dict[str, Node] | None = None
         self._slots: list[Slot] | None = None
@@ -56,12 +84,12 @@ class Node:
     @property
     def pointer(self) -> str:
         """JSON Pointer (RFC 6901) from the root as it is now."""
-        parts: list[str] = []
+        found = ""
         node: Node = self
         while node.parent is not None:
-            parts.append(str(node.key).replace("~", "~0").replace("/", "~1"))
+            found = f"/{escaped(node.key)}{found}"
             node = node.parent
-        return "".join(f"/{part}" for part in reversed(parts))
+        return found
 
     def get(self, name: str) -> Node | None:
         """The member of that name; None where there is none or this is no object."""
@@ -78,11 +106,35 @@ class Node:
         part = self._members().get(name)
         return self._kid(name, part) if part is not None else None
 
+    def look(self, names: tuple[str, ...]) -> None:
+        """Decode these members of an object and no others, for `peek`, `has` and `set`: of a wide object the cheapest."""
+        if self.kind != "object" or self._parts is not None or self._seen is not None:
+            return
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            found = msgspec.structs.astuple(_some_members(names).decode(self._source))
+            self._seen = {n: None if v is msgspec.UNSET else bytes(v) for n, v in zip(names, found, strict=True)}
+
+    def peek(self, name: str) -> bytes | None:
+        """The JSON text of a member as it is now, without making a node of it."""
+        if self.kind != "object":
+            return None
+        if self._slots is None and name not in self._kids and not (self._added and name in self._added):
+            return self._part(name)
+        found = self.get(name)
+        return None if found is None else found.raw
+
     def has(self, name: str) -> bool:
         """Whether the object has a member of that name."""
         if self.kind != "object" or self._slots is not None:
             return self.get(name) is not None
-        return name in self._members() or (self._added is not None and name in self._added)
+        return (self._added is not None and name in self._added) or self._part(name) is not None
+
+    def _part(self, name: str) -> bytes | None:
+        """A member's bytes in the source."""
+        if self._seen is not None and name in self._seen:
+            return self._seen[name]
+        part = self._members().get(name)
+        return None if part is None else bytes(part)
 
     def at(self, index: int) -> Node | None:
         """The item at `index` (negative: from the end); None where there is none or this is no list."""
@@ -131,13 +183,10 @@ class Node:
         """Decoded: dict, list, str, int, Decimal (numbers with fraction or exponent), bool or None."""
         text = self.raw
         if self.kind == "string":
-            try:
-                return _STRING.decode(text)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                pass
-        elif self.kind == "null":
+            return text_of(text)
+        if self.kind == "null":
             return None
-        elif self.kind == "number" and len(text) < 18 and text.isdigit():
+        if self.kind == "number" and len(text) < 18 and text.isdigit():
             return int(text)
         return _VALUES.decode(text.decode("utf-8", "surrogateescape"))
 
@@ -192,9 +241,9 @@ class Node:
         self._keep()
         if self._slots is not None:
             old = self._replace_slot(name, new)
-        elif name in self._members():
+        elif (part := self._part(name)) is not None:
             kid = self._kids.get(name)
-            old = kid.raw if kid is not None else bytes(self._members()[name])
+            old = kid.raw if kid is not None else part
             self._kids[name], new._dirty = new, True
         else:
             self._added = self._added if self._added is not None else {}
@@ -250,7 +299,8 @@ class Node:
     def _become(self, value: bytes | msgspec.Raw) -> None:
         self._source = value
         self.kind = _KINDS.get(memoryview(value)[0], "number")
-        self._parts, self._kids, self._added, self._slots, self._dirty = None, {}, None, None, False
+        self._parts, self._seen, self._kids = None, None, {}
+        self._added, self._slots, self._dirty = None, None, False
 
     def _must_be(self, kind: Kind) -> None:
         if self.kind != kind:
@@ -267,6 +317,7 @@ class Node:
     def restore(self, saved: Any) -> None:
         """Back to a state that `_keep` remembered."""
         self._source, self.kind, self._parts, self._kids, self._added, self._slots, self._dirty = saved
+        self._seen = None
         for key, kid in self._kids.items():
             kid.key, kid.parent = key, self
         self._number()
@@ -339,9 +390,13 @@ class Node:
 
     def _splice(self, changed: list[str | int]) -> bytes | None:
         """The source with changed children put in; None where their places take a scan to find."""
-        raw = bytes(self._source)
         if not changed:
-            return raw
+            return bytes(self._source)
+        if self.kind == "array":
+            joined = self._join_items()
+            if joined is not None:
+                return joined
+        raw = bytes(self._source)
         spans = layout.spans(raw, self._members() if self.kind == "object" else self._list())
         if spans is None:
             return None
@@ -351,6 +406,14 @@ class Node:
             out += (raw[at:start], self._kids[key].raw)
             at = end
         return b"".join((*out, raw[at:]))
+
+    def _join_items(self) -> bytes | None:
+        """A list without any whitespace between its items, with the changed ones put in; None where there is some."""
+        parts, kids = self._list(), self._kids
+        if sum(map(len, parts)) + len(parts) + 1 != len(self._source):
+            return None
+        texts = [kid.raw if (kid := kids.get(i)) is not None and kid._dirty else part for i, part in enumerate(parts)]
+        return b"".join((b"[", b",".join(texts), b"]"))
 
     def _render_added(self, raw: bytes) -> bytes:
         if not self._added:

@@ -146,8 +146,7 @@ def _read(conn: Connection, scope: Scope, wants: Wants) -> Rows:
 
     found: Rows = {}
     for (table, key_column), (keys, columns) in wants.items():
-        rows = catalog.fetch(conn, table, scope, key_column, keys, columns)
-        found[table, key_column] = {key: Row(row.row_id, row.values, row.age_s) for key, row in rows.items()}
+        found[table, key_column] = catalog.fetch(conn, table, scope, key_column, keys, columns)
     return found
 
 

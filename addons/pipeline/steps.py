@@ -9,6 +9,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
+from ofapi_store.catalog import Row
+
+__all__ = [
+    "Access",
+    "BoundStep",
+    "CompileContext",
+    "Row",
+    "RowQuery",
+    "RuleProblem",
+    "Step",
+    "StepAddon",
+    "StepContext",
+    "TableUse",
+]
+
 if TYPE_CHECKING:
     from addons.pipeline.document import Document
     from addons.pipeline.exchange import AccountContext
@@ -44,15 +59,6 @@ class RowQuery:
     columns: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row from the store: `values` by catalog column (plain Python), `row_id` for provenance, `age_s` of its last update."""
-
-    row_id: str
-    values: Mapping[str, Any]
-    age_s: float | None = None
-
-
 @dataclass(slots=True)
 class StepContext:
     """What `apply` may read. `rows[(table, key_column)]` maps key, as text → Row for all that `needs` asked for."""
@@ -64,6 +70,8 @@ class StepContext:
     counts: dict[str, int] = field(default_factory=dict)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     base_url: str = ""  # root of this dialect, as the client reaches it: `https://gateway.example/api`
+    memo: dict[int, Any] = field(default_factory=dict)
+    """What a step found in `needs` and may use in `apply` while the document has no edits; by `id(step)`."""
 
     def count(self, name: str, by: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + by
