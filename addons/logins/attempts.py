@@ -30,6 +30,8 @@ ALREADY = (
     "This OnlyFans account is already connected as {}. Send force_connect: true to replace its login, "
     "or POST /authenticate/{}/reauthenticate."
 )
+UNTYPED = ("avatarThumbs", "headerSize", "headerThumbs")
+"""Fields of `users/me` that polls give as null: the clients' types take them for texts here. `/accounts` has them."""
 BUSY = "A login of this account is under way. Poll it, or wait until it has ended."
 
 
@@ -202,10 +204,11 @@ def _connected(conn: Connection, team_id: str, secret: Secret) -> AccountRow | N
 
 def shown(row: AttemptRow, account: AccountRow | None, data: Mapping[str, Any] | None) -> dict[str, Any]:
     """The answer to a poll (contract 9.2), bare."""
+    known = {**data, **{name: None for name in UNTYPED if name in data}} if data is not None else None
     person = {
         "id": row.account_id,
         "display_name": account.display_name if account is not None else None,
-        "onlyfans_data": data if row.state == "authenticated" else None,
+        "onlyfans_data": known if row.state == "authenticated" else None,
     }
     return {
         "state": row.state,
