@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import secrets
 import shutil
 import time
@@ -26,6 +27,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 XLSX_MAX_ROWS = 1_048_575  # one of 1,048,576 is the header
 _XLSX_MAX_TEXT = 32_767
 PART = ".part"
+_NEEDS_CARE = re.compile("^[=+\\-@\t\r \u00a0\ufeff]|[\x00\ud800-\udfff]")  # a million cells pass, few need more
 
 
 def neutralise(text: str) -> str:
@@ -36,15 +38,24 @@ def neutralise(text: str) -> str:
 
 
 def _plain(value: Cell) -> str | int | Decimal:
+    kind = type(value)
+    if kind is str:
+        assert isinstance(value, str)
+        return _cleaned(value) if _NEEDS_CARE.search(value) else value
+    if kind is int or kind is Decimal:
+        return value  # type: ignore[return-value]
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="seconds")
-    if isinstance(value, str):
-        return neutralise(value.encode("utf-8", "replace").decode().replace("\x00", ""))
-    return value
+    return _cleaned(value) if isinstance(value, str) else value
+
+
+def _cleaned(text: str) -> str:
+    """What no file can hold is replaced, what would run is neutralised."""
+    return neutralise(text.encode("utf-8", "replace").decode().replace("\x00", ""))
 
 
 class RowWriter(Protocol):
