@@ -29,6 +29,7 @@ GROUPS: dict[str, str] = {
     "jobs": "Work that happens later: look, retry, cancel.",
     "media": "Cached media files: look, purge, verify.",
     "exports": "Data exports: look, cancel.",
+    "links": "Tracking, trial and smart links: look, report, chart.",
     "webhooks": "Webhooks: look, try, redeliver, follow events live.",
     "db": "Make, upgrade, check and back up the store.",
 }

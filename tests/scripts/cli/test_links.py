@@ -1,0 +1,158 @@
+"""`ofapi links`: figures of links as programs and people see them, and the chart as a file."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ofapi_store import testing
+from ofapi_store.engine import Store
+from ofapi_store.models import metadata
+from ofapi_store.models.link_revenue import SUMS
+from scripts.cli import main
+from tests.addons.links.making import START, make_click, make_smart, ulid
+
+REPO = Path(__file__).resolve().parents[3]
+DAY = (START - datetime(1970, 1, 1, tzinfo=UTC)).days
+Ofapi = Callable[..., Any]
+
+
+@pytest.fixture
+def config(tmp_path: Path, sqlite_url: str) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"rules: {{dir: {REPO}/rules}}\nstore: {{url: '{sqlite_url}'}}\n")
+    return path
+
+
+@pytest.fixture
+def ofapi(config: Path, capsys: pytest.CaptureFixture[str]) -> Ofapi:
+    """Runs one command with --json; gives (exit code, value)."""
+
+    def call(*args: str) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = main.run(["--config", str(config), "links", *args, "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return call
+
+
+def rows(conn: Any, table: str, *values: dict[str, Any]) -> None:
+    conn.execute(metadata.tables[table].insert(), list(values))
+
+
+@pytest.fixture
+def accounts(sqlite_store: Store) -> list[str]:
+    """A smart link and the trial link 7 of one account; the tracking link 5 of it and of another team's account.
+
+    Two fans came by the smart link on two days and paid 30.00 and 12.50.
+    """
+    with sqlite_store.write() as conn:
+        found = [testing.make_account(conn, testing.make_team(conn).id) for _ in range(2)]
+        ids = [account.id for account in found]
+        smart = make_smart(conn, found[0].team_id, ids[0], name="Autumn $5 [x] ☂")
+        for number in (1, 2, 3):
+            make_click(conn, smart, number)
+        base = {"ref": smart, "account_id": ids[0]}
+        totals = {"subs": 2, "spenders": 2, "net": 4250, "tips_net": 0, "chargebacks": 0, "fans_1": 0, "fans_3": 0}
+        rows(conn, "link_totals", {**base, **totals, "conversions": 4})
+        days = [(DAY, 1, 3000), (DAY + 40, 1, 1250)]
+        rows(conn, "link_days", *({**base, "day": d, "subs": s, "net": n, "spenders": 1} for d, s, n in days))
+        sums = [{name: n if name != "net_48h" else n // 2 for name in SUMS} for _, _, n in days]
+        rows(
+            conn, "link_cohorts", *({**base, "day": d, "subs": 1, **v} for (d, _, _), v in zip(days, sums, strict=True))
+        )
+        at = {"first_seen_at": START, "observed_at": START, "updated_at": START, "created_at": START}
+        real = [(ids[0], "trial", 7, "Seven"), (ids[0], "tracking", 5, "Five"), (ids[1], "tracking", 5, None)]
+        rows(conn, "links", *({"account_id": a, "kind": k, "link_id": i, "name": n, **at} for a, k, i, n in real))
+    return ids
+
+
+def test_links_of_all_kinds_are_listed(ofapi: Ofapi, accounts: list[str]) -> None:
+    """Named as `report` takes them; narrowed by kind and account."""
+    code, found = ofapi("list")
+    assert code == 0
+    assert [row["link"] for row in found] == [ulid(1), "tracking:5", "tracking:5", "trial:7"]
+    shown = {k: found[0][k] for k in ("name", "clicks", "subscribers", "spenders", "revenue")}
+    assert shown == {"name": "Autumn $5 [x] ☂", "clicks": 3, "subscribers": 2, "spenders": 2, "revenue": 42.5}
+    assert found[3]["revenue"] is None
+    assert [row["link"] for row in ofapi("list", "--kind", "tracking", "--account", accounts[1])[1]] == ["tracking:5"]
+    assert ofapi("list", "--kind", "banner")[0] == 2
+
+
+def test_a_report_adds_up(ofapi: Ofapi, accounts: list[str]) -> None:
+    """Every day of the period, months, and the cohort by both bases."""
+    code, found = ofapi("report", ulid(1).lower())
+    assert code == 0
+    assert (len(found["daily"]), found["daily"][0]["timestamp"]) == (41, "2026-01-01")
+    assert found["daily"][0] == {"timestamp": "2026-01-01", "clicks": 3, "subs": 1, "revenue": 30, "spenders": 1}
+    assert [(row["timestamp"], row["revenue"]) for row in found["monthly"]] == [
+        ("2026-01-01", 30),
+        ("2026-02-01", 12.5),
+    ]
+    cohort = found["cohort"]
+    assert (cohort["subscribers_count"], cohort["arps_48h"], cohort["arps_all_time"]) == (2, 10.63, 21.25)
+    later = ofapi("report", ulid(1), "--start", "2026-02-01", "--end", "2026-02-28", "--gross")[1]
+    assert [row["revenue"] for row in later["daily"]] == [12.5]
+    assert (later["cohort"]["arps_48h"], later["revenue_basis"]) == (12.5, "gross")
+
+
+def test_real_links_are_named_by_kind_and_id(ofapi: Ofapi, accounts: list[str]) -> None:
+    """An id that two accounts know asks for the account."""
+    assert ofapi("report", "trial:7")[1]["name"] == "Seven"
+    code, body = ofapi("report", "tracking:5")
+    assert (code, body["error"]) == (2, "ambiguous")
+    assert ofapi("report", "tracking:5", "--account", accounts[1])[1]["account"] == accounts[1]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "error"),
+    [
+        (["nothing"], 1, "link_not_found"),
+        ([ulid(9)], 1, "link_not_found"),
+        (["trial:99"], 1, "link_not_found"),
+        (["banner:1"], 2, "bad_value"),
+        (["trial:x"], 2, "bad_value"),
+        (["trial:" + "9" * 30], 2, "bad_value"),
+        ([ulid(1), "--start", "soon"], 2, "bad_value"),
+        ([ulid(1), "--start", "2026-02-01", "--end", "2026-01-01"], 2, "bad_value"),
+        ([ulid(1), "--out", "chart.pdf"], 2, "bad_value"),
+        ([ulid(1), "--out", "/nowhere/chart.png"], 1, "not_written"),
+    ],
+)
+def test_what_cannot_be_reported(ofapi: Ofapi, accounts: list[str], args: list[str], code: int, error: str) -> None:
+    """A stable code and a text that says what to do."""
+    assert accounts
+    got, body = ofapi("report", *args)
+    assert (got, body["error"]) == (code, error), body
+
+
+@pytest.mark.parametrize("link", [ulid(1), "trial:7"])
+def test_a_chart_is_a_file(ofapi: Ofapi, accounts: list[str], tmp_path: Path, link: str) -> None:
+    """PNG or SVG by the ending, with something in it or nothing yet; the same figures give the same file."""
+    assert accounts
+    png, svg = tmp_path / "chart.PNG", tmp_path / "chart.svg"
+    assert ofapi("report", link, "--out", str(png))[1]["chart"] == str(png)
+    assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert ofapi("report", link, "--out", str(svg))[0] == 0
+    assert ET.parse(svg).getroot().tag.endswith("svg")
+    before = png.read_bytes()
+    ofapi("report", link, "--out", str(png))
+    assert png.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.glob("*chart*")) == ["chart.PNG", "chart.svg"]
+
+
+def test_people_read_a_table(config: Path, accounts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Days with a total, the cohort below; brackets in a name are no markup."""
+    assert accounts
+    assert main.run(["--config", str(config), "links", "report", ulid(1)]) == 0
+    shown = capsys.readouterr().out
+    for text in ("Autumn $5 [x]", "2026-01-01", "total", "42.5", "all time", "21.25"):
+        assert text in shown
+    assert main.run(["--config", str(config), "links", "list"]) == 0
+    assert "tracking:5" in capsys.readouterr().out
