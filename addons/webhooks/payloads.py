@@ -51,10 +51,10 @@ def fan_parts(
         "display_name": user.get("displayName") or name,
         "avatar": row.avatar_url if row and row.avatar_url else user.get("avatar"),
     }
-    known = row is not None and row.observed_at is not None
+    known = row is not None and row.total_spent is not None  # a chat names a fan without saying what the fan spent
     data = {
         "available": known,
-        "last_updated_at": show_time(row.observed_at) if row and row.observed_at else None,
+        "last_updated_at": show_time(row.observed_at) if known and row and row.observed_at else None,
         "spending": {name: _spent(row, column) if known else None for name, column in SPENDING.items()},
         "previous_reply_at": show_time(previous_reply_at) if previous_reply_at else None,
     }
