@@ -84,7 +84,7 @@ def _curve(axes: Axes, cohort: dict[str, Any], basis: str) -> None:
     whole = float(cohort["arps_all_time"])
     axes.plot([0, *_WINDOW_DAYS.values()], [0.0, *values], color=MONEY, marker="o", markersize=4)
     for day, value in zip(_WINDOW_DAYS.values(), values, strict=True):
-        axes.annotate(f"{value:,.2f}", (day, value), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+        axes.annotate(f"{value:,.2f}", (day, value), (4, -11), textcoords="offset points", fontsize=8)
     axes.axhline(whole, color=INK, linestyle="--", linewidth=0.8)
     axes.annotate(f"all time {whole:,.2f}", (0, whole), (4, 4), textcoords="offset points", fontsize=8, color=INK)
     axes.set_xticks([0, *_WINDOW_DAYS.values()])
