@@ -16,15 +16,17 @@ from cachetools import TTLCache
 from ofapi_store.queries.pools import PoolRow
 
 MAX_VISITORS = 20_000
+_SAME_S = 0.002  # the stored time of a hold is that of the click's id, in whole milliseconds
 
 
 @dataclass(slots=True)
 class Member:
-    """A pool link; times are Unix seconds."""
+    """A pool link; times are Unix seconds. `visitor`: who was sent there last, as far as this process knows."""
 
     id: int
     url: str
     held_at: float = 0.0
+    visitor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class Chooser:
         found = [Member(r.id, r.url, _seconds(r)) for r in rows if r.state == "ready" and r.url]
         for member in found:
             known = self._members.get(member.id)
-            if known is not None:
-                member.held_at = max(member.held_at, known.held_at)
+            if known is not None and known.held_at >= member.held_at - _SAME_S:
+                member.held_at, member.visitor = known.held_at, known.visitor
         found.sort(key=lambda m: (m.held_at, m.id))
         self._members = OrderedDict((m.id, m) for m in found)
 
@@ -62,18 +64,15 @@ class Chooser:
         if not self._members:
             return None
         again = self._members.get(self._visitors.get(visitor, -1))
-        if again is not None:
-            if hold:
-                self._take(again, visitor, now)
-            return Choice(again.id, again.url, is_shared=False)
-        first = next(iter(self._members.values()))
-        shared = first.held_at > 0 and abs(now - first.held_at) < self._window_s
+        member = again or next(iter(self._members.values()))
+        recent = member.held_at > 0 and abs(now - member.held_at) < self._window_s
+        choice = Choice(member.id, member.url, recent and member.visitor != visitor)
         if hold:
-            self._take(first, visitor, now)
-        return Choice(first.id, first.url, shared)
+            self._take(member, visitor, now)
+        return choice
 
     def _take(self, member: Member, visitor: str, now: float) -> None:
-        member.held_at = max(now, member.held_at)
+        member.held_at, member.visitor = max(now, member.held_at), visitor
         self._members.move_to_end(member.id)
         self._visitors[visitor] = member.id
 
