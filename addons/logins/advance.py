@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from addons.logins.authenticator import Authenticator, LoginUnavailable, NeedsFactor, Refused, Secret, SignedIn, User
+from addons.logins.authenticator import (
+    Authenticator,
+    LoginUnavailable,
+    NeedsFactor,
+    Refused,
+    Restart,
+    Secret,
+    SignedIn,
+    User,
+)
 from addons.logins.client import LoginClient, ProxyRefused
 from addons.logins.methods import METHODS
 from ofapi_store.errors import AlreadyConnected, SecretError
@@ -93,6 +102,8 @@ class _Step:
         outcome = await authenticator.second_factor(secret)
         if isinstance(outcome, SignedIn):
             await self._signed_in(secret, outcome)
+        elif isinstance(outcome, Restart):
+            await self._restart(secret)
         elif outcome.again and self.row.tries + 1 < self.services.config.auth.max_code_tries:
             open_again = self._seal(replace(secret, code=None, selfie=False))
             await self._move(
@@ -107,6 +118,14 @@ class _Step:
             await self._refuse(Refused("too_many_codes", f"{outcome.message} That was the last try; start again."))
         else:
             await self._refuse(outcome)
+
+    async def _restart(self, secret: Secret) -> None:
+        """From the beginning, a few times; the creator will be asked for a new code."""
+        if self.row.tries + 1 >= self.services.config.auth.max_code_tries:
+            await self._refuse(Refused("login_lost", "OnlyFans lost the login several times. Start again."))
+            return
+        anew = replace(secret, session=None, waits_for=None, code=None, selfie=False)
+        await self._move(progress="started", secret=self._seal(anew), tries=self.row.tries + 1)
 
     async def _verify(self, authenticator: Authenticator, secret: Secret) -> None:
         found = await authenticator.who(secret)

@@ -70,6 +70,11 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Restart:
+    """Upstream has forgotten the half-finished login, or its answer got lost: it has to begin anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """What `GET /users/me` says."""
 
@@ -91,7 +96,7 @@ class Authenticator(Protocol):
         """`started`, `submitting`: hand in what the creator gave."""
         ...
 
-    async def second_factor(self, secret: Secret) -> SignedIn | Refused:
+    async def second_factor(self, secret: Secret) -> SignedIn | Refused | Restart:
         """`checking`, while a code or a selfie waits to be sent."""
         ...
 

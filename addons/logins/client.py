@@ -50,6 +50,7 @@ class LoginClient:
     """
 
     def __init__(self, config: Config, proxy_url: str | None) -> None:
+        self.user_agent = config.upstream.user_agent
         self._config = config
         self._proxy = proxy_url
         self._signer = upstream.load_signer(config.upstream.signer)
@@ -58,7 +59,7 @@ class LoginClient:
         """Raises LoginUnavailable, ProxyRefused."""
         headers = Headers([("Accept", "application/json, text/plain, */*"), ("Accept-Encoding", "gzip, deflate")])
         login = Login("", session.get("cookies", ""), session.get("user_agent", ""), session.get("xbc", ""))
-        upstream.add_login(headers, login, self._config.upstream.user_agent)
+        upstream.add_login(headers, login, self.user_agent)
         payload = None if body is None else json.dumps(body).encode()
         if payload is not None:
             headers.set("Content-Type", "application/json")

@@ -13,6 +13,7 @@ from addons.logins.authenticator import (
     LoginUnavailable,
     NeedsFactor,
     Refused,
+    Restart,
     SecondFactor,
     Secret,
     SignedIn,
@@ -43,8 +44,8 @@ class SessionCheck:
     async def sign_in(self, secret: Secret) -> SignedIn | NeedsFactor | Refused:
         return SignedIn(secret.session) if secret.session else Refused("session_invalid", "There is no session to use.")
 
-    async def second_factor(self, secret: Secret) -> SignedIn | Refused:
-        return await self.sign_in(secret)  # type: ignore[return-value]  # a session has no second factor
+    async def second_factor(self, secret: Secret) -> SignedIn | Refused | Restart:
+        return Refused("unexpected_code", "A session that exists already wants no code.")
 
     async def who(self, secret: Secret) -> User | Refused:
         reply = await self.client.send("GET", "/users/me", secret.session or {})
@@ -61,7 +62,8 @@ class PasswordLogin(SessionCheck):
     """`email_password`: upstream's own login, with a code by SMS or app, or a selfie where upstream wants one."""
 
     async def sign_in(self, secret: Secret) -> SignedIn | NeedsFactor | Refused:
-        start = {"cookies": "", "user_agent": secret.user_agent, "xbc": secret.xbc, "auth_id": ""}
+        agent = secret.user_agent or self.client.user_agent
+        start = {"cookies": "", "user_agent": agent, "xbc": secret.xbc, "auth_id": ""}
         body = {"email": secret.email, "password": secret.password}
         reply = await self.client.send("POST", "/users/login", start, body)
         if reply.status != 200:
@@ -77,14 +79,14 @@ class PasswordLogin(SessionCheck):
         ending, url = otp.get("phoneLast4"), otp.get("verificationUrl")
         return NeedsFactor(kind, session, str(ending)[-4:] if ending else None, str(url) if url else None)
 
-    async def second_factor(self, secret: Secret) -> SignedIn | Refused:
+    async def second_factor(self, secret: Secret) -> SignedIn | Refused | Restart:
         session = secret.session or {}
         body = {"code": secret.code} if secret.code else {"faceVerified": True}
         reply = await self.client.send("POST", "/users/otp/check", session, body)
         if reply.status == 200:
             return SignedIn(_session(session, reply))
-        if reply.status == 401 and isinstance(await self.who(secret), User):
-            return SignedIn(session)  # it passed before, and the answer got lost
+        if reply.status == 401:
+            return Restart()
         return self._no(reply, secret)
 
     def _no(self, reply: Reply, secret: Secret) -> Refused:
