@@ -12,6 +12,7 @@ from cachetools import LRUCache
 from addons.links import spool, storing
 from addons.links.records import Places, Record, parse_lines
 from addons.links.spool import SpoolFile
+from ofapi_store.errors import StoreError
 from ofapi_store.queries import clicks
 
 if TYPE_CHECKING:
@@ -125,10 +126,32 @@ class ClickWriter:
 
     async def _store(self, lines: spool.Lines) -> None:
         batch = await asyncio.to_thread(self._prepare, lines)
-        await self._services.store.awrite(storing.store, batch, self._config, self._services.clock())
+        try:
+            await self._services.store.awrite(storing.store, batch, self._config, self._services.clock())
+        except StoreError:
+            raise
+        except Exception as e:
+            log.error("a batch of clicks is refused", error=f"{type(e).__name__}", clicks=len(lines.lines))
+            await self._store_singly(lines)
         for row in batch.rows:
             if row["is_bot"] and row["user_agent"]:
                 self.robots[row["user_agent"]] = True
+
+    async def _store_singly(self, lines: spool.Lines) -> None:
+        """One click that no database takes must not hold up the others: it alone is left out."""
+        at = lines.start
+        for line in lines.lines:
+            one = spool.Lines(lines.name, at, at + len(line) + 1, [line])
+            at = one.end
+            try:
+                await self._services.store.awrite(
+                    storing.store, self._prepare(one), self._config, self._services.clock()
+                )
+            except StoreError:
+                raise
+            except Exception as e:
+                log.error("a click is left out", error=f"{type(e).__name__}", spool=one.name, position=one.start)
+                await self._services.store.awrite(clicks.move_spool, one.name, one.end, now=self._services.clock())
 
     def _prepare(self, lines: spool.Lines) -> storing.Batch:
         return storing.prepare(parse_lines(lines.lines), self.places, lines)
