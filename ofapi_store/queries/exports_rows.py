@@ -46,7 +46,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One type of export. `money`: columns that are cents in the store. `order`: unique together."""
+    """One type of export. `money`: columns that are cents in the store. `order`: unique together.
+
+    `timed`: the first of `order` is the row's time, which the period bounds; `where` then leaves it out.
+    """
 
     source: FromClause
     columns: Mapping[str, ColumnElement[Any] | Callable[[Scope], ColumnElement[Any]]]
@@ -54,6 +57,7 @@ class Listing:
     where: Callable[[Scope], Conditions]
     money: frozenset[str] = frozenset()
     newest_first: bool = False
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Batch:
 def count(conn: Connection, kind: str, scope: Scope) -> int:
     """How many rows there are now."""
     listing = LISTINGS[kind]
-    query = select(func.count()).select_from(listing.source).where(*listing.where(scope))
+    query = select(func.count()).select_from(listing.source).where(*_conditions(listing, scope, None))
     return int(conn.execute(query).scalar_one())
 
 
@@ -78,9 +82,7 @@ def batch(
     listing = LISTINGS[kind]
     names = {"account_id": literal(scope.account_id), "account_name": literal(scope.account_name)}
     wanted = [names[c] if c in names else _column(listing, c, scope) for c in columns]
-    query = select(*wanted, *listing.order).select_from(listing.source).where(*listing.where(scope))
-    if after is not None:
-        query = query.where(*_beyond(listing, after))
+    query = select(*wanted, *listing.order).select_from(listing.source).where(*_conditions(listing, scope, after))
     order = [c.desc() if listing.newest_first else c for c in listing.order]
     found = conn.execute(query.order_by(*order).limit(limit)).all()
     width = len(columns)
@@ -91,7 +93,7 @@ def batch(
 
 def lacks_text(conn: Connection, scope: Scope) -> bool:
     """Whether a message of the period was stored without its text."""
-    where = (*LISTINGS["chat_messages"].where(scope), MESSAGES.c.text.is_(None))
+    where = (*_conditions(LISTINGS["chat_messages"], scope, None), MESSAGES.c.text.is_(None))
     return conn.execute(select(literal(1)).where(*where).limit(1)).first() is not None
 
 
@@ -110,13 +112,20 @@ def _exact(row: tuple[Any, ...], money: list[int]) -> tuple[Any, ...]:
     return tuple(out)
 
 
-def _beyond(listing: Listing, after: tuple[Any, ...]) -> Conditions:
-    first, last = listing.order[0], listing.order[-1]
+def _conditions(listing: Listing, scope: Scope, after: tuple[Any, ...] | None) -> Conditions:
+    """Whose, when, and which are left. One lower and one upper bound of the time, so that an index goes straight there."""
+    first, last, down = listing.order[0], listing.order[-1], listing.newest_first
+    out = list(listing.where(scope))
+    if listing.timed and (after is None or down):
+        out.append(first >= scope.start)
+    if listing.timed and (after is None or not down):
+        out.append(first < scope.end)
+    if after is None:
+        return out
     if len(listing.order) == 1:
-        return (first < after[0] if listing.newest_first else first > after[0],)
-    if listing.newest_first:
-        return (first <= after[0], or_(first < after[0], and_(first == after[0], last < after[1])))
-    return (first >= after[0], or_(first > after[0], and_(first == after[0], last > after[1])))
+        return [*out, first < after[0] if down else first > after[0]]
+    beyond = (first < after[0], last < after[1]) if down else (first > after[0], last > after[1])
+    return [*out, first <= after[0] if down else first >= after[0], or_(beyond[0], beyond[1])]
 
 
 def _within(column: ColumnElement[Any], scope: Scope) -> Conditions:
@@ -130,26 +139,19 @@ def _with_fan(table: Any) -> FromClause:
     return joined
 
 
-def _transactions(scope: Scope) -> Conditions:
-    c = TRANSACTIONS.c
-    return (c.account_id == scope.account_id, *_within(c.created_at, scope))
-
-
-def _chargebacks(scope: Scope) -> Conditions:
-    c = CHARGEBACKS.c
-    return (c.account_id == scope.account_id, *_within(c.created_at, scope))
+def _of_account(table: Any) -> Callable[[Scope], Conditions]:
+    return lambda scope: (table.c.account_id == scope.account_id,)
 
 
 def _messages(scope: Scope) -> Conditions:
     c, options = MESSAGES.c, scope.options
-    own = (c.account_id == scope.account_id, *_within(c.created_at, scope))
-    out: list[ColumnElement[bool]] = [*own]
+    out: list[ColumnElement[bool]] = [c.account_id == scope.account_id]
     if options.get("skipMassMessages"):
         out.append(func.coalesce(c.is_from_queue, False).is_(False))
     if options.get("chatIds"):
         out.append(c.fan_id.in_(sorted(set(options["chatIds"]))))
     if options.get("maxChats"):
-        newest = select(c.fan_id).where(*out).group_by(c.fan_id)
+        newest = select(c.fan_id).where(*out, *_within(c.created_at, scope)).group_by(c.fan_id)
         newest = newest.order_by(func.max(c.created_at).desc(), c.fan_id).limit(options["maxChats"])
         out.append(c.fan_id.in_(newest))
     return out
@@ -243,8 +245,9 @@ LISTINGS: dict[str, Listing] = {
             **_FAN,
         },
         (TRANSACTIONS.c.created_at, TRANSACTIONS.c.transaction_id),
-        _transactions,
+        _of_account(TRANSACTIONS),
         frozenset({"amount", "net_amount", "fee", "vat_amount", "tax_amount"}),
+        timed=True,
     ),
     "chargebacks": Listing(
         _with_fan(CHARGEBACKS),
@@ -261,8 +264,9 @@ LISTINGS: dict[str, Listing] = {
             **_FAN,
         },
         (CHARGEBACKS.c.created_at, CHARGEBACKS.c.chargeback_id),
-        _chargebacks,
+        _of_account(CHARGEBACKS),
         frozenset({"amount", "net_amount"}),
+        timed=True,
     ),
     "chat_messages": Listing(
         _with_fan(MESSAGES),
@@ -284,6 +288,7 @@ LISTINGS: dict[str, Listing] = {
         _messages,
         frozenset({"price"}),
         newest_first=True,
+        timed=True,
     ),
     "fans": Listing(
         FANS,
