@@ -113,7 +113,8 @@ async def start(call: Call) -> Answer:
     balance = await call.services.store.aread(ledger.balance, call.team.id)
     text = f"The export was started; {started.charged} credits were charged."
     data = {"id": started.id, "status": started.status, "message": text}
-    return Answer(data, meta={"_credits": {"used": started.charged, "balance": balance, "note": _price_note(call)}})
+    credits = {"used": started.charged, "balance": balance, "note": _price_note(call)}
+    return Answer(data, meta={"_credits": credits}, headers=[("X-OFAPI-Credits-Used", str(started.charged))])
 
 
 async def cancel(call: Call) -> Answer:

@@ -41,7 +41,9 @@ async def test_create_calculate_start_build(bench: Bench) -> None:
     shown = await show(bench, made["id"])
     assert (shown["status"], shown["total_rows"], shown["credit_cost"]) == ("calculating_credits_completed", 45, 3)
     assert balance(bench) == before
-    started = (await request(bench, "POST", f"data-exports/{made['id']}/start")).json
+    answer = await request(bench, "POST", f"data-exports/{made['id']}/start")
+    assert answer.headers.get("x-ofapi-credits-used") == "3"
+    started = answer.json
     assert started["data"]["status"] == "pending"
     assert started["_meta"]["_credits"] | {"note": ""} == {"used": 3, "balance": before - 3, "note": ""}
     await run_jobs(bench)
