@@ -50,6 +50,8 @@ def shown_path(x: Exchange) -> str:
     path = x.request.target.partition("?")[0]
     if x.mount in ("connect", "redirect", "cdn"):
         return f"{x.state.get('prefix', '')}/…"
+    if x.mount == "internal" and x.path is not None and len(x.path.segments) > 1:  # a signed link to an export
+        return f"{x.state.get('prefix', '')}/{x.path.segments[0]}/…"
     if x.match is not None and x.match.rule.source == "media":
         return x.match.rule.id  # the path holds a signed URL
     return path[:500]
