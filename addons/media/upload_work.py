@@ -14,16 +14,24 @@ from addons.media.upload_steps import StepFailed
 from addons.pipeline.directory import StoreDirectory
 from addons.pipeline.errors import ApiError, InsufficientCredits
 from ofapi_store.errors import InsufficientCredits as NoCredits
-from ofapi_store.queries import credits, uploads
+from ofapi_store.queries import credits, events, uploads
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
     from addons.jobs.registry import Job
     from addons.pipeline.services import Services
     from ofapi_store.queries.uploads import UploadRow
 
 
-async def process(services: Services, root: Path, client: CdnClient, upload_id: str) -> None:
-    """Take an upload to its end. Raises what went wrong: StepFailed, FetchFailed, ApiError, UpstreamProblem."""
+async def process(services: Services, root: Path, client: CdnClient, upload_id: str, *, tell: bool = False) -> None:
+    """Take an upload to its end. Raises what went wrong: StepFailed, FetchFailed, ApiError, UpstreamProblem.
+
+    `tell`: nobody waits for the answer, so the end becomes an event (`media_uploads.*`).
+    """
     row = await services.store.awrite(uploads.start, upload_id)
     if row is None:
         return
@@ -34,7 +42,7 @@ async def process(services: Services, root: Path, client: CdnClient, upload_id: 
         raise StepFailed("the uploaded bytes are gone from this machine's spool folder", retry=False)
     upstream = await _upstream(services, row)
     result = await upload_steps.run(row, path, upstream, client)
-    await services.store.awrite(uploads.complete, upload_id, result, services.clock())
+    await services.store.awrite(_complete, upload_id, result, services.clock(), tell)
     path.unlink(missing_ok=True)
 
 
@@ -47,7 +55,7 @@ async def run_job(job: Job, services: Services) -> None:
     client = CdnClient(config, StoreDirectory(services.store, services.secrets).account)
     (config.media.dir / "spool").mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        await process(services, config.media.dir, client, str(job.payload["upload"]))
+        await process(services, config.media.dir, client, str(job.payload["upload"]), tell=True)
     except (Refused, SessionExpired, ApiError) as e:
         raise GiveUp(e.message if isinstance(e, ApiError) else str(e)) from e
     except (StepFailed, FetchFailed) as e:
@@ -62,9 +70,28 @@ async def job_failed(job: Job, services: Services, error: str) -> None:
     """The upload failed for good: say so, give the credits back, drop the bytes."""
     upload_id = str(job.payload["upload"])
     row = await services.store.aread(uploads.by_id, upload_id)
-    await services.store.awrite(uploads.fail, upload_id, f"The upload failed: {error}", services.clock())
+    await services.store.awrite(_fail, upload_id, f"The upload failed: {error}", services.clock())
     if row is not None and row.spool:
         (services.config.media.dir / "spool" / row.spool).unlink(missing_ok=True)
+
+
+def _complete(conn: Connection, upload_id: str, result: Mapping[str, Any], now: datetime, tell: bool) -> None:
+    row = uploads.complete(conn, upload_id, result, now)
+    if tell:
+        _tell(conn, row, now)
+
+
+def _fail(conn: Connection, upload_id: str, error: str, now: datetime) -> None:
+    _tell(conn, uploads.fail(conn, upload_id, error, now), now)
+
+
+def _tell(conn: Connection, row: UploadRow | None, now: datetime) -> None:
+    """The event of an upload that has just ended, in the shape of its status (contract 7.4)."""
+    from addons.media.uploads import view
+
+    if row is not None:
+        event = f"media_uploads.{row.state}"
+        events.emit(conn, row.team_id, event, row.id, view(row), account_id=row.account_id, now=now)
 
 
 async def _with_bytes(services: Services, root: Path, row: UploadRow) -> UploadRow:

@@ -93,12 +93,23 @@ def _account(state: str, progress: str, *, success: bool | None, **attempt: Any)
 
 
 def _export(status: str, **values: Any) -> dict[str, Any]:
-    fields = {"type": "transactions", "file_type": "csv", "total_rows": 1200, "rows_processed": 0, "credit_cost": 60}
+    fields = {
+        "type": "transactions",
+        "file_type": "csv",
+        "start_date": "2024-12-01T00:00:00+00:00",
+        "end_date": "2024-12-31T00:00:00+00:00",
+        "total_rows": 1200,
+        "rows_processed": 0,
+        "credit_cost": 60,
+        "failed_reason": None,
+        "created_at": AT,
+        "updated_at": AT,
+    }
     return {"id": "data_export_0123456789abcdef", "status": status, "account_ids": [ACCOUNT_ID], **fields, **values}
 
 
 def _upload(status: str, **values: Any) -> dict[str, Any]:
-    return {"id": "ofapi_media_0123456789abcdef", "status": status, "progress_percentage": 100, **values}
+    return {"prefixed_id": "ofapi_media_0123456789abcdef0123456789abcdef", "status": status, **values}
 
 
 def _presence() -> dict[str, Any]:
@@ -183,7 +194,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "data_exports.calculating_credits_failed": _export("calculating_credits_failed", total_rows=None, credit_cost=None),
     "data_exports.in_progress": _export("in_progress", rows_processed=600),
     "data_exports.completed": _export("completed", rows_processed=1200),
-    "data_exports.failed": _export("failed"),
+    "data_exports.failed": _export("failed", failed_reason="Upstream refused the account's session."),
     "data_exports.cancelled": _export("cancelled"),
     "fan_summary.completed": {
         "fan_id": "123456789",
@@ -191,8 +202,12 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "summary": "Writes in the evening.",
         "created_at": AT,
     },
-    "media_uploads.completed": _upload("completed"),
-    "media_uploads.failed": _upload("failed"),
+    "media_uploads.completed": _upload(
+        "completed",
+        media={"prefixed_id": "ofapi_media_0123456789abcdef0123456789abcdef", "file_name": "photo.jpg"},
+        credits_used=3,
+    ),
+    "media_uploads.failed": _upload("failed", error="The upload failed: the file is no picture"),
 }
 assert EXAMPLES.keys() == EVENTS.keys()
 
