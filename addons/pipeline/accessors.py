@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jsonpath_ng import jsonpath as jp
@@ -120,6 +121,7 @@ def compile_fields(text: str) -> FieldPath:
     return FieldPath(text, tuple(names))
 
 
+@lru_cache(maxsize=4096)  # jsonpath-ng takes 1 ms for each; rules repeat them, and a reload asks for all again
 def _parse(text: str) -> Any:
     if not text.strip():
         raise BadJsonPath("the path is empty")
