@@ -49,8 +49,9 @@ def create(
 ) -> tuple[SessionRow, str]:
     """A session and its token. `shown_with`: encrypts the token, so that it can be shown again."""
     token = new_token(PREFIX)
+    session_id = new_id("cs")
     values = {
-        "id": new_id("cs"),
+        "id": session_id,
         "team_id": team_id,
         "token_hash": token_hash(token),
         "token": shown_with.encrypt(token) if shown_with is not None else None,
@@ -61,7 +62,7 @@ def create(
         "expires_at": expires_at,
     }
     conn.execute(insert(SESSIONS), values)
-    created = by_token(conn, token, now)
+    created = by_id(conn, session_id)
     assert created is not None
     return created, token
 
