@@ -138,3 +138,19 @@ async def test_limits_of_messages(rig: tuple[Services, str], sim: Simulator) -> 
     assert found == sum(len(chat.messages) for chat in chats[:2])
     none = exporter(rig, "chat_messages", maxMessages=10_000, skipMassMessages=True, chatIds=[chats[0].fan_id])[0]
     assert await none.count(tell) == sum(m.queue_id is None for m in chats[0].messages)
+
+
+async def test_messages_come_from_the_store_where_it_keeps_their_text(
+    rig: tuple[Services, str], sim: Simulator
+) -> None:
+    """With `store.keep_message_text`, after a sync; nothing is kept beside the store."""
+    services, _ = rig
+    keeping = services.config.store.model_copy(update={"keep_message_text": True})
+    services.config = services.config.model_copy(update={"store": keeping})
+    chats = sim.world.creators[0].chats.values()
+    want = sum(len(chat.messages) for chat in chats if not chat.hidden)
+    work, _ = exporter(rig, "chat_messages", maxMessages=100_000)
+    assert await work.count(tell) == want
+    assert (await work.build(tell)).rows == want
+    assert not (services.config.exports.dir / ".spool").exists()
+    assert (await exporter(rig, "chat_messages", maxMessages=30)[0].build(tell)).rows == 30
