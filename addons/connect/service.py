@@ -65,7 +65,7 @@ class ConnectPage:
         if parts[1] not in ("start", "code"):
             raise NotFound(GONE)
         _only(x, "POST")
-        body = _own_json(x)
+        body = _own_json(x, self._services.config.public_url)
         if parts[1] == "start":
             await self._attempts.fill(session, given.credentials(body))
         else:
@@ -152,12 +152,13 @@ def _only(x: Exchange, *methods: str) -> None:
         raise method_not_allowed(x.request.method, methods)
 
 
-def _own_json(x: Exchange) -> dict[str, Any]:
+def _own_json(x: Exchange, public_url: str | None) -> dict[str, Any]:
     """The JSON object that our page sent. Another site's forms and scripts cannot: they get 403 or 415."""
     origin, kind = x.request.headers.get("origin"), x.request.headers.get("content-type")
     if x.request.headers.get("sec-fetch-site") not in (None, "same-origin", "none"):
         raise Forbidden("Only the page itself may send this.")
-    if origin is not None and urlsplit(origin).hostname != x.entry.host.lower():
+    hosts = {x.entry.host.lower(), urlsplit(str(public_url or "")).hostname}
+    if origin is not None and urlsplit(origin).hostname not in hosts:
         raise Forbidden("Only the page itself may send this.")
     if (kind or "").partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, "unsupported_media_type", "Send JSON with Content-Type: application/json.")
