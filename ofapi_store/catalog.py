@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Select, any_, bindparam, func, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, any_, bindparam, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.sqlite import pysqlite
 
 from ofapi_store.catalog_tables import TABLES, CatalogTable
 from ofapi_store.coerce import to_int, to_str
@@ -33,6 +36,8 @@ __all__ = [
 
 _EXTRA = "extra."
 Reader = Callable[[Mapping[str, Any]], Any]
+Convert = Callable[[Any], Any]
+Cells = tuple[tuple[str, int, Convert | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +119,19 @@ def fetch(  # noqa: PLR0917 (a query, spelled out)
     given = _normalised(t, key_column, keys)
     if scope_id is None or not given:
         return {}
-    names, statement = _statement(table_name, key_column, wanted, conn.dialect.name)
+    query = _query(table_name, key_column, wanted, conn.dialect.name)
     unique = list(set(given.values()))
-    parameters = {"scope": scope_id, "keys": unique if conn.dialect.name == "postgresql" else json.dumps(unique)}
-    raws = [dict(zip(names, row, strict=False)) for row in conn.execute(statement, parameters).fetchall()]
-    if "tags" in wanted:
-        _add_tags(conn, raws)
+    keyed: Any = json.dumps(unique) if query.sql is not None else unique
+    found = _run(conn, query, scope_id, keyed)
     at = to_micros(now or now_utc())
-    row_key = [t.columns[part].db[0] if part in t.columns else part for part in t.row_key]
-    readers = [(name, _reader(t, name)) for name in wanted]
-    by_key = {raw["_key"]: _row(raw, readers, row_key, at) for raw in raws}
+    if query.cells is not None:
+        by_key = {raw[0]: _plain_row(raw, query, query.cells, at) for raw in found}
+    else:
+        raws = [_as_dict(raw, query) for raw in found]
+        if "tags" in wanted:
+            _add_tags(conn, raws)
+        readers = [(name, _reader(t, name)) for name in wanted]
+        by_key = {raw["_key"]: _row(raw, readers, query, at) for raw in raws}
     return {key: by_key[normalised] for key, normalised in given.items() if normalised in by_key}
 
 
@@ -153,12 +161,65 @@ def _among(key: Any, dialect: str) -> Any:
     return key.in_(select(func.json_each(bindparam("keys")).table_valued("value").c.value))
 
 
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """What `fetch` runs. Built once: building costs more than running it.
+
+    `names`: what is selected, the key first, the time of the last update last. `sql`: the same statement as SQLite's
+    driver takes it, None for other databases; `parameters` are its parameters, and `converts` makes of its values what
+    SQLAlchemy would. `cells`: catalog column → place in the row, None where a column needs more than its value.
+    """
+
+    names: tuple[str, ...]
+    statement: Select[Any]
+    row_key: tuple[int, ...]
+    sql: str | None
+    parameters: tuple[tuple[str, Any], ...]
+    converts: tuple[Convert | None, ...]
+    cells: Cells | None
+
+
 @lru_cache(maxsize=512)
-def _statement(
-    table_name: str, key_column: str, wanted: tuple[str, ...], dialect: str
-) -> tuple[tuple[str, ...], Select[Any]]:
-    """The names of what is selected, and the statement. Built once: building costs more than running it."""
+def _query(table_name: str, key_column: str, wanted: tuple[str, ...], dialect: str) -> _Query:
     t = table(table_name)
+    db = _selected(t, key_column, wanted)
+    statement = _statement(t, db, dialect)
+    names = tuple(db)
+    row_key = tuple(names.index(t.columns[part].db[0] if part in t.columns else part) for part in t.row_key)
+    sql: str | None = None
+    parameters: tuple[tuple[str, Any], ...] = ()
+    converts: tuple[Convert | None, ...] = (None,) * len(names)
+    if dialect == "sqlite":
+        sql, parameters, converts = _for_driver(statement)
+    cells = None
+    if all(name in t.columns and t.columns[name].plain for name in wanted):
+        places = [(name, names.index(t.columns[name].db[0])) for name in wanted]
+        cells = tuple((name, place, converts[place]) for name, place in places)
+    return _Query(names, statement, row_key, sql, parameters, converts, cells)
+
+
+def _for_driver(statement: Select[Any]) -> tuple[str, tuple[tuple[str, Any], ...], tuple[Convert | None, ...]]:
+    """SQL text, parameters as (name, value) in its order, and one converter (or None) per column of the result."""
+    dialect = pysqlite.dialect()
+    compiled = statement.compile(dialect=dialect)
+    parameters = tuple((name, compiled.params[name]) for name in compiled.positiontup or ())
+    types = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
+    return str(compiled), parameters, tuple(kind.result_processor(dialect, None) for kind in types)
+
+
+def _run(conn: Connection, query: _Query, scope_id: str, keys: Any) -> Sequence[Sequence[Any]]:
+    """SQLite's driver is asked without SQLAlchemy in between, which takes longer than the query itself."""
+    given = {"scope": scope_id, "keys": keys}
+    driver = conn.connection.driver_connection if query.sql is not None else None
+    if driver is not None:
+        with contextlib.suppress(sqlite3.Error):  # SQLAlchemy meets the same error, and names it
+            parameters = [given.get(name, value) for name, value in query.parameters]
+            rows: Sequence[Sequence[Any]] = driver.execute(query.sql, parameters).fetchall()
+            return rows
+    return conn.execute(query.statement, given).fetchall()
+
+
+def _selected(t: CatalogTable, key_column: str, wanted: tuple[str, ...]) -> dict[str, ColumnElement[Any]]:
     db: dict[str, Any] = {"_key": t.table.c[t.columns[key_column].db[0]]}
     for part in t.row_key:
         source = t.columns[part].db[0] if part in t.columns else part
@@ -169,7 +230,10 @@ def _statement(
         db.update({source: t.table.c[source] for source in sources})
     if "tags" in wanted:
         db["id"] = t.table.c.id
-    db["_updated"] = type_coerce(t.table.c.updated_at, BigInteger)
+    return db | {"_updated": type_coerce(t.table.c.updated_at, BigInteger)}
+
+
+def _statement(t: CatalogTable, db: Mapping[str, ColumnElement[Any]], dialect: str) -> Select[Any]:
     scope = t.table.c.account_id if t.scope == "account" else t.table.c.team_id
     query = select(*(column.label(f"c{at}") for at, column in enumerate(db.values()))).where(
         scope == bindparam("scope"), _among(db["_key"], dialect)
@@ -178,7 +242,7 @@ def _statement(
         query = query.where(t.table.c[name] == value)
     if "disconnected_at" in t.table.c:
         query = query.where(t.table.c.disconnected_at.is_(None))
-    return tuple(db), query.order_by(t.table.c.updated_at)  # where a key is not unique, the newest row is taken
+    return query.order_by(t.table.c.updated_at)  # where a key is not unique, the newest row is taken
 
 
 def _check_column(t: CatalogTable, name: str) -> None:
@@ -190,8 +254,18 @@ def _check_column(t: CatalogTable, name: str) -> None:
     raise UnknownName(f"table {t.name} has no column {name!r} to read; there is {', '.join(near)}")
 
 
-def _row(raw: Mapping[str, Any], readers: list[tuple[str, Reader]], row_key: list[str], now_us: int) -> Row:
-    row_id = "/".join([str(raw[source]) for source in row_key])
+def _plain_row(raw: Sequence[Any], query: _Query, cells: Cells, now_us: int) -> Row:
+    values = {name: raw[at] if convert is None else convert(raw[at]) for name, at, convert in cells}
+    return Row("/".join([str(raw[at]) for at in query.row_key]), values, max(0, now_us - raw[-1]) / 1_000_000)
+
+
+def _as_dict(raw: Sequence[Any], query: _Query) -> dict[str, Any]:
+    cells = zip(query.names, raw, query.converts, strict=True)
+    return {name: value if convert is None else convert(value) for name, value, convert in cells}
+
+
+def _row(raw: Mapping[str, Any], readers: list[tuple[str, Reader]], query: _Query, now_us: int) -> Row:
+    row_id = "/".join([str(raw[query.names[at]]) for at in query.row_key])
     age = max(0, now_us - raw["_updated"]) / 1_000_000
     return Row(row_id, {name: read(raw) for name, read in readers}, age)
 

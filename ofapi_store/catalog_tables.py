@@ -22,7 +22,7 @@ Raw = Mapping[str, Any]
 class Column:
     """A column as rules name it. `db`: what is read of the row for it. `read`: from those to plain Python.
 
-    `required`: a row that is observed without it, or with a value that it cannot hold, is refused.
+    `plain`: what is read is the value itself. `required`: a row that is observed without it, or with a value that it cannot hold, is refused.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Column:
     read: Callable[[Raw], Any] | None
     writable: bool = True
     required: bool = False
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def _column(name: str, kind: Kind, *, db: str | None = None, required: bool = Fa
     source = db or name
     if kind == "money":
         return Column(name, kind, (source,), lambda raw: _money(raw[source]), writable, required)
-    return Column(name, kind, (source,), lambda raw: raw[source], writable, required)
+    return Column(name, kind, (source,), lambda raw: raw[source], writable, required, plain=True)
 
 
 def _write_only(name: str, kind: Kind) -> Column:

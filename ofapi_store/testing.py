@@ -1,13 +1,14 @@
-"""Factories for tests: teams, keys and accounts with sensible values, each call a new one."""
+"""Factories for tests: teams, keys and accounts with sensible values, each call a new one; and what the store is asked."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, event
 
 from ofapi_store.engine import Store
 from ofapi_store.models import metadata
@@ -64,3 +65,27 @@ def make_account(conn: Connection, team_id: str, *, box: SecretBox | None = None
         login = {"auth_id": defaults["onlyfans_id"], "cookies": f"sess=s{number}", "user_agent": "test", "xbc": "x"}
         defaults["login"] = box.encrypt_json(login)
     return accounts.create(conn, team_id, **{**defaults, **values})
+
+
+@contextmanager
+def statements(store: Store) -> Iterator[list[str]]:
+    """SQL of the reads inside the block: on SQLite those of this thread, as its driver ran them."""
+    seen: list[str] = []
+    if store.dialect == "sqlite":
+        with store.read() as conn:
+            driver: Any = conn.connection.driver_connection
+        driver.set_trace_callback(seen.append)
+        try:
+            yield seen
+        finally:
+            driver.set_trace_callback(None)
+        return
+
+    def note(_conn: Any, _cursor: Any, sql: str, *_: Any) -> None:
+        seen.append(sql)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from ofapi_store import catalog, testing
 from ofapi_store.catalog import Scope
@@ -106,19 +105,12 @@ def test_any_number_of_rows_is_one_query(store: Store, account: AccountRow) -> N
         link = links.get(conn, account.id, "trial", 3)
         assert link is not None
         tags.add(conn, account.team_id, link.id, ["b", "A"])
-    seen: list[str] = []
-    with store.read() as conn:
-
-        def note(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            seen.append(statement)
-
-        event.listen(conn, "before_cursor_execute", note)
+    with testing.statements(store) as seen, store.read() as conn:
         scope = Scope(account.team_id, account.id)
         assert len(catalog.fetch(conn, "trial_links", scope, "link_id", range(2000), ["name"])) == 1000
         assert len(seen) == 1
         rows = catalog.fetch(conn, "trial_links", scope, "link_id", range(1000), ["tags"])
         assert len(seen) == 3
-        event.remove(conn, "before_cursor_execute", note)
     assert (rows[3].values["tags"], rows[4].values["tags"]) == (["A", "b"], [])
 
 

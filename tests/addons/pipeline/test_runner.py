@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from sqlalchemy import Engine, event
 
 from addons.config import Config
 from addons.enrich.base import Strict
@@ -27,6 +26,7 @@ from ofapi_store.engine import Store
 from ofapi_store.queries import ingest
 from ofapi_store.queries.accounts import AccountRow
 from ofapi_store.secrets import SecretBox
+from ofapi_store.testing import statements
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 REPLY = "2025-05-01T10:00:00+00:00"
@@ -89,17 +89,9 @@ async def test_rows_are_set_with_one_query(services: Services, account: AccountR
     """However many rows and steps, each table is asked once; found rows get values, others null."""
     embedded = LOOKUP.replace("$.list[*]", "$.list[*].user")
     x = exchange(tmp_path, f"{LOOKUP}, {embedded}", account)
-    asked: list[str] = []
     body = {"list": [{"id": i, "user": {"id": i + 1}} for i in range(5, 25)]}
-
-    def note(_conn: Any, _cursor: Any, sql: str, *_: Any) -> None:
-        asked.append(sql)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
+    with statements(services.store) as asked:
         out = json.loads(await run(services, x, body))
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
     assert len([sql for sql in asked if "fans" in sql]) == 1
     found = {row["id"]: row["lastReplyAt"] for row in out["list"]}
     assert found[7] == REPLY
