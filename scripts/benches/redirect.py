@@ -110,8 +110,8 @@ def prepare(folder: Path, rules: Path) -> Prepared:
     return Prepared(folder, stack.config_path, stack.store_url, f"/go/{link}", link)
 
 
-def add_link(store_url: str, account_id: str, pool: int = 50) -> str:
-    """A smart link with real links in its pool; its id."""
+def add_link(store_url: str, account_id: str, pool: int = 50, first: int = 9_000_000) -> str:
+    """A smart link with real links in its pool, numbered from `first`; its id."""
     from ulid import ULID
 
     from ofapi_store.engine import Store
@@ -129,7 +129,7 @@ def add_link(store_url: str, account_id: str, pool: int = 50) -> str:
             smart_links.create(conn, row)
             pools.add(conn, ulid, [f"bench {n}" for n in range(pool)], now=now)
             for n, member in enumerate(pools.of_smart(conn, ulid)):
-                pk = links.ensure(conn, account_id, "tracking", 9_000_000 + n, now=now)
+                pk = links.ensure(conn, account_id, "tracking", first + n, now=now)
                 links.mark_smart(conn, pk, name=member.name, created_at=now)
                 pools.made(conn, member.id, link_pk=pk, url=f"https://onlyfans.com/bench/c{n}")
     finally:
