@@ -49,6 +49,16 @@ class Walk:
             yield parsed(reply.body)
             following = next_query(spec, following, reply.body)
 
+    async def rows(self, rule_id: str, limit: int, **query: Any) -> AsyncIterator[Row]:
+        """The rows of an offset list, each once: what is new at its head pushes rows to the next page."""
+        seen: set[str] = set()
+        async for body in self.pages(rule_id, "offset", limit, **query):
+            for row in listed(body):
+                key = str(row.get("id"))
+                if "id" not in row or key not in seen:
+                    seen.add(key)
+                    yield row
+
     def within(self, value: Any) -> bool:
         """Whether a time of upstream's lies in the period; what has no readable time does."""
         at = moment(value)
@@ -84,43 +94,39 @@ def listed(body: Any) -> list[Any]:
 
 
 async def payouts(walk: Walk) -> None:
-    async for body in walk.pages("payouts-requests", "offset", 100):
-        for row in listed(body):
-            if walk.within(row.get("createdAt")):
-                walk.emit(
-                    {
-                        "payout_id": dig(row, "id"),
-                        "amount": dig(row, "amount"),
-                        "currency": dig(row, "currency"),
-                        "state": dig(row, "state"),
-                        "invoice_id": dig(row, "invoiceId"),
-                        "reject_reason": dig(row, "rejectReason"),
-                        "created_at": dig(row, "createdAt"),
-                    }
-                )
+    async for row in walk.rows("payouts-requests", 100):
+        if walk.within(row.get("createdAt")):
+            walk.emit(
+                {
+                    "payout_id": dig(row, "id"),
+                    "amount": dig(row, "amount"),
+                    "currency": dig(row, "currency"),
+                    "state": dig(row, "state"),
+                    "invoice_id": dig(row, "invoiceId"),
+                    "reject_reason": dig(row, "rejectReason"),
+                    "created_at": dig(row, "createdAt"),
+                }
+            )
 
 
 async def followings(walk: Walk) -> None:
     """By the day of the subscription where upstream tells it."""
-    async for body in walk.pages(f"following-{walk.scope.options.get('type', 'all')}", "offset", 50):
-        for row in listed(body):
-            since = dig(row, "subscribedByData.subscribeAt")
-            if walk.within(since):
-                walk.emit(
-                    {
-                        "user_id": dig(row, "id"),
-                        "username": dig(row, "username"),
-                        "name": dig(row, "name"),
-                        "is_active": dig(row, "subscribedBy"),
-                        "subscribe_price": _first(dig(row, "currentSubscribePrice"), dig(row, "subscribePrice")),
-                        "subscribed_at": since,
-                        "expires_at": _first(
-                            dig(row, "subscribedByData.expiredAt"), dig(row, "subscribedByExpireDate")
-                        ),
-                        "last_seen_at": dig(row, "lastSeen"),
-                        "avatar_url": dig(row, "avatar"),
-                    }
-                )
+    async for row in walk.rows(f"following-{walk.scope.options.get('type', 'all')}", 50):
+        since = dig(row, "subscribedByData.subscribeAt")
+        if walk.within(since):
+            walk.emit(
+                {
+                    "user_id": dig(row, "id"),
+                    "username": dig(row, "username"),
+                    "name": dig(row, "name"),
+                    "is_active": dig(row, "subscribedBy"),
+                    "subscribe_price": _first(dig(row, "currentSubscribePrice"), dig(row, "subscribePrice")),
+                    "subscribed_at": since,
+                    "expires_at": _first(dig(row, "subscribedByData.expiredAt"), dig(row, "subscribedByExpireDate")),
+                    "last_seen_at": dig(row, "lastSeen"),
+                    "avatar_url": dig(row, "avatar"),
+                }
+            )
 
 
 async def profile_visitors(walk: Walk) -> None:
@@ -148,11 +154,10 @@ async def media_vault(walk: Walk) -> None:
     """Each file of the vault with its URL of now."""
     kind = walk.scope.options.get("mediaType", "all")
     query = {} if kind == "all" else {"type": kind}
-    async for body in walk.pages("vault-list", "offset", 100, **query):
-        for row in listed(body):
-            if walk.within(row.get("createdAt")):
-                url = _first(dig(row, "files.full.url"), dig(row, "full"))
-                walk.emit({"media_id": dig(row, "id"), "type": dig(row, "type"), "url": url})
+    async for row in walk.rows("vault-list", 100, **query):
+        if walk.within(row.get("createdAt")):
+            url = _first(dig(row, "files.full.url"), dig(row, "full"))
+            walk.emit({"media_id": dig(row, "id"), "type": dig(row, "type"), "url": url})
 
 
 async def chat_messages(walk: Walk) -> None:
@@ -172,8 +177,11 @@ async def _chats(walk: Walk) -> AsyncIterator[list[Mapping[str, Any]]]:
     if wanted:
         yield [{"id": chat} for chat in wanted[:left]]
         return
+    seen: set[str] = set()
     async for body in walk.pages("chats-list", "offset", 100, skip_users="none"):
-        users = [row["withUser"] for row in listed(body) if isinstance(row.get("withUser"), Mapping)]
+        found = [row["withUser"] for row in listed(body) if isinstance(row.get("withUser"), Mapping)]
+        users = [user for user in found if str(user.get("id")) not in seen]
+        seen.update(str(user.get("id")) for user in users)
         if users:
             yield users[:left]
         left -= len(users)
