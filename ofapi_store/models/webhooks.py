@@ -65,7 +65,9 @@ class Webhook(Base):
 
 
 class Delivery(Base):
-    """An event for a webhook. `state`: pending | leased | delivered | failed | cancelled. `attempts`: tries that have ended.
+    """An event for a webhook. No index on `webhook_id` alone: SQLite would read a webhook's whole past through it.
+
+    `state`: pending | leased | delivered | failed | cancelled. `attempts`: tries that have ended.
 
     Deliveries of one `lane` (webhook and account) go out in order of `id` as long as they succeed.
     """
@@ -91,18 +93,18 @@ class Delivery(Base):
         Index("ix_deliveries_fresh", "webhook_id", "id", sqlite_where=_FRESH, postgresql_where=_FRESH),
         Index("ix_deliveries_retries", "webhook_id", "next_at", sqlite_where=_RETRIES, postgresql_where=_RETRIES),
         Index("ix_deliveries_leased", "webhook_id", "lease_until", sqlite_where=_LEASED, postgresql_where=_LEASED),
-        Index("ix_deliveries_webhook_id_id", "webhook_id", "id"),
         Index("ix_deliveries_finished_at", "finished_at"),
     )
 
 
 class DeliveryAttempt(Base):
-    """One try, append only. `error_type`: connect | timeout | tls | address | status | protocol."""
+    """One try, append only. `error_type`: address | connect | protocol | secret | status | timeout | tls."""
 
     __tablename__ = "delivery_attempts"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"))
+    webhook_id: Mapped[str] = mapped_column(String(40))
     attempt: Mapped[int] = mapped_column(Integer)
     succeeded: Mapped[bool] = mapped_column(Boolean)
     status_code: Mapped[int | None] = mapped_column(Integer)
@@ -114,5 +116,6 @@ class DeliveryAttempt(Base):
 
     __table_args__ = (
         UniqueConstraint("delivery_id", "attempt"),
+        Index("ix_delivery_attempts_webhook_id_id", "webhook_id", "id"),
         Index("ix_delivery_attempts_created_at", "created_at"),
     )

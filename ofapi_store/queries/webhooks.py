@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from ofapi_store.ids import new_id
 from ofapi_store.queries.events import DELIVERIES, EVENTS, WEBHOOKS
 from ofapi_store.types import now_utc
 
 LISTENING = "listening"
+# as text: a partial index matches only a condition without parameters
+FRESH = text("deliveries.state = 'pending' AND deliveries.attempts = 0")
+RETRIES = text("deliveries.state = 'pending' AND deliveries.attempts > 0")
+LEASED = text("deliveries.state = 'leased'")
+WAITING = (FRESH, RETRIES, LEASED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +126,15 @@ def _mine(team_id: str, webhook_id: str) -> tuple[Any, ...]:
     return WEBHOOKS.c.id == webhook_id, WEBHOOKS.c.team_id == team_id, WEBHOOKS.c.state != LISTENING
 
 
-def waiting(conn: Connection, webhook_ids: Iterable[str]) -> dict[str, int]:
+def waiting(conn: Connection, webhook_ids: Collection[str]) -> dict[str, int]:
     """How many deliveries wait, by webhook; those with none are left out."""
     c = DELIVERIES.c
-    query = select(c.webhook_id, func.count()).where(
-        c.webhook_id.in_(sorted(webhook_ids)), c.state.in_(("pending", "leased"))
-    )
-    return {row[0]: int(row[1]) for row in conn.execute(query.group_by(c.webhook_id))}
+    found: dict[str, int] = {}
+    for state in WAITING:
+        query = select(c.webhook_id, func.count()).where(c.webhook_id.in_(sorted(webhook_ids)), state)
+        for webhook_id, count in conn.execute(query.group_by(c.webhook_id)):
+            found[webhook_id] = found.get(webhook_id, 0) + int(count)
+    return found
 
 
 # --- terminals that follow events -----------------------------------------------------------------------------------

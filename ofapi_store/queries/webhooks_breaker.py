@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select, update
 
 from ofapi_store.queries import credits
 from ofapi_store.queries.events import DELIVERIES, WEBHOOKS
+from ofapi_store.queries.webhooks import FRESH, RETRIES
 
 if TYPE_CHECKING:
     from ofapi_store.queries.webhooks_delivery import Result
@@ -125,5 +126,6 @@ def _store(conn: Connection, webhook_id: str, health: Health, before: Any, now: 
 
 def _cancel(conn: Connection, webhook_id: str, now: datetime) -> None:
     c = DELIVERIES.c
-    waiting = update(DELIVERIES).where(c.webhook_id == webhook_id, c.state == "pending")
-    conn.execute(waiting.values(state="cancelled", finished_at=now))
+    for waiting in (FRESH, RETRIES):
+        query = update(DELIVERIES).where(c.webhook_id == webhook_id, waiting)
+        conn.execute(query.values(state="cancelled", finished_at=now))

@@ -12,18 +12,15 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, exists, or_, select, text, type_coerce, update
+from sqlalchemy import Connection, Text, bindparam, exists, or_, select, type_coerce, update
 
 from ofapi_store.models.webhooks import DeliveryAttempt
 from ofapi_store.queries.events import DELIVERIES, EVENTS, WEBHOOKS
+from ofapi_store.queries.webhooks import FRESH, LEASED, RETRIES
 from ofapi_store.queries.webhooks_breaker import Breaker, settle_webhooks
 
 ATTEMPTS: Any = DeliveryAttempt.__table__
 _D = DELIVERIES.c
-# as text: a partial index matches only a condition without parameters
-_FRESH = text("deliveries.state = 'pending' AND deliveries.attempts = 0")
-_RETRIES = text("deliveries.state = 'pending' AND deliveries.attempts > 0")
-_LEASED = text("deliveries.state = 'leased'")
 _FREE: dict[str, Any] = {"state": "pending", "lease_by": None, "lease_until": None, "is_probe": False}
 
 
@@ -76,8 +73,8 @@ class Result:
 def endpoints(conn: Connection, held: Iterable[str], *, now: datetime) -> list[Endpoint]:
     """The webhooks of `held`, and all that have something due."""
     mine = _D.webhook_id == WEBHOOKS.c.id
-    fresh = exists(select(1).where(mine, _FRESH).correlate(WEBHOOKS))
-    again = exists(select(1).where(mine, _RETRIES, _D.next_at <= now).correlate(WEBHOOKS))
+    fresh = exists(select(1).where(mine, FRESH).correlate(WEBHOOKS))
+    again = exists(select(1).where(mine, RETRIES, _D.next_at <= now).correlate(WEBHOOKS))
     due = or_(fresh, again)
     w = WEBHOOKS.c
     columns = (w.id, w.team_id, w.url, w.secret, w.updated_at, w.state, w.enabled, w.paused_until, due.label("due"))
@@ -123,12 +120,12 @@ def lease(conn: Connection, sender: str, rooms: Mapping[str, int], *, lease_s: f
 
 def _due(conn: Connection, sender: str, webhook_id: str, room: int, now: datetime) -> list[int]:
     mine = _D.webhook_id == webhook_id
-    others = conn.execute(select(_D.lane).where(mine, _LEASED, _D.lease_by != sender).distinct()).scalars().all()
+    others = conn.execute(select(_D.lane).where(mine, LEASED, _D.lease_by != sender).distinct()).scalars().all()
     free = [mine] if not others else [mine, _D.lane.not_in(others)]
-    again = select(_D.id).where(*free, _RETRIES, _D.next_at <= now).order_by(_D.next_at).limit(room)
+    again = select(_D.id).where(*free, RETRIES, _D.next_at <= now).order_by(_D.next_at).limit(room)
     found = list(conn.execute(again).scalars())
     if len(found) < room:
-        fresh = select(_D.id).where(*free, _FRESH).order_by(_D.id).limit(room - len(found))
+        fresh = select(_D.id).where(*free, FRESH).order_by(_D.id).limit(room - len(found))
         found += conn.execute(fresh).scalars()
     return found
 
@@ -150,23 +147,23 @@ def _read(conn: Connection, ids: Sequence[int]) -> list[Leased]:
 def extend(conn: Connection, sender: str, *, lease_s: float, now: datetime) -> None:
     """Holds everything that this sender has for longer."""
     until = now + timedelta(seconds=lease_s)
-    conn.execute(update(DELIVERIES).where(_LEASED, _D.lease_by == sender).values(lease_until=until))
+    conn.execute(update(DELIVERIES).where(LEASED, _D.lease_by == sender).values(lease_until=until))
 
 
 def release(conn: Connection, sender: str, ids: Sequence[int]) -> None:
     """Gives back, untried."""
     if ids:
-        conn.execute(update(DELIVERIES).where(_D.id.in_(ids), _D.lease_by == sender, _LEASED).values(**_FREE))
+        conn.execute(update(DELIVERIES).where(_D.id.in_(ids), _D.lease_by == sender, LEASED).values(**_FREE))
 
 
 def release_all(conn: Connection, sender: str) -> None:
     """Gives back everything: the sender ends."""
-    conn.execute(update(DELIVERIES).where(_LEASED, _D.lease_by == sender).values(**_FREE))
+    conn.execute(update(DELIVERIES).where(LEASED, _D.lease_by == sender).values(**_FREE))
 
 
 def sweep(conn: Connection, *, now: datetime) -> int:
     """Takes back what senders held that died; returns how many deliveries."""
-    return conn.execute(update(DELIVERIES).where(_LEASED, _D.lease_until < now).values(**_FREE)).rowcount
+    return conn.execute(update(DELIVERIES).where(LEASED, _D.lease_until < now).values(**_FREE)).rowcount
 
 
 def settle(
@@ -177,7 +174,7 @@ def settle(
     Results of deliveries that this sender no longer holds are left out: another one tries them again.
     """
     ids = sorted(result.delivery.id for result in results)
-    query = select(_D.id).where(_D.id.in_(ids), _LEASED, _D.lease_by == sender).order_by(_D.id).with_for_update()
+    query = select(_D.id).where(_D.id.in_(ids), LEASED, _D.lease_by == sender).order_by(_D.id).with_for_update()
     held = set(conn.execute(query).scalars())
     mine = [result for result in results if result.delivery.id in held]
     if not mine:
@@ -195,6 +192,7 @@ def settle(
 def _attempt(result: Result) -> dict[str, Any]:
     return {
         "delivery_id": result.delivery.id,
+        "webhook_id": result.delivery.webhook_id,
         "attempt": result.delivery.attempts + 1,
         "succeeded": result.state == "delivered",
         "status_code": result.status_code,

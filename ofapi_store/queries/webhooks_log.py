@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select
+from sqlalchemy import Connection, and_, delete, insert, select
 
 from ofapi_store.models.webhooks import DeliveryAttempt
 from ofapi_store.queries.events import DELIVERIES, EVENTS, WEBHOOKS
@@ -73,7 +73,7 @@ def attempts(
     offset: int = 0,
 ) -> list[AttemptRow]:
     """Tries in `start <= t < end`, newest first. `account_ids`: only events of these accounts."""
-    where: list[Any] = [_D.webhook_id == webhook_id]
+    where: list[Any] = [_A.webhook_id == webhook_id]
     where += [_A.created_at >= start] if start is not None else []
     where += [_A.created_at < end] if end is not None else []
     where += [_E.event == event] if event is not None else []
@@ -104,8 +104,8 @@ class Found:
 def find(conn: Connection, webhook_id: str, delivery: str) -> Found | None:
     """By its uuid, or by the id of one of its tries."""
     match: Any = _D.uuid == delivery
-    if delivery.isdigit() and len(delivery) <= 18:
-        match = or_(match, _D.id.in_(select(_A.delivery_id).where(_A.id == int(delivery))))
+    if delivery.isascii() and delivery.isdigit() and len(delivery) <= 18:
+        match = _D.id == select(_A.delivery_id).where(_A.id == int(delivery)).scalar_subquery()
     query = (
         select(_D.uuid, _D.event_id, _D.lane, _E.account_id)
         .join_from(DELIVERIES, EVENTS, _E.id == _D.event_id)

@@ -96,11 +96,11 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'pending' AND attempts > 0"),
         postgresql_where=sa.text("state = 'pending' AND attempts > 0"),
     )
-    op.create_index("ix_deliveries_webhook_id_id", "deliveries", ["webhook_id", "id"], unique=False)
     op.create_table(
         "delivery_attempts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("delivery_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("webhook_id", sa.String(length=40), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("succeeded", sa.Boolean(), nullable=False),
         sa.Column("status_code", sa.Integer(), nullable=True),
@@ -116,12 +116,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("delivery_id", "attempt", name="uq_delivery_attempts_delivery_id_attempt"),
     )
     op.create_index("ix_delivery_attempts_created_at", "delivery_attempts", ["created_at"], unique=False)
+    op.create_index("ix_delivery_attempts_webhook_id_id", "delivery_attempts", ["webhook_id", "id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_delivery_attempts_webhook_id_id", table_name="delivery_attempts")
     op.drop_index("ix_delivery_attempts_created_at", table_name="delivery_attempts")
     op.drop_table("delivery_attempts")
-    op.drop_index("ix_deliveries_webhook_id_id", table_name="deliveries")
     op.drop_index(
         "ix_deliveries_retries",
         table_name="deliveries",
