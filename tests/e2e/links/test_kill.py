@@ -1,0 +1,13 @@
+"""Clicks that were answered survive `kill -9` of the gateway, each once."""
+
+from __future__ import annotations
+
+from scripts.benches import redirect
+from scripts.cli.frame import REPO
+
+
+def test_no_answered_click_is_lost_or_stored_twice() -> None:
+    """Two kills under load, each followed by a new process: what was answered is stored, nothing twice."""
+    found = redirect.kills(REPO / "rules", 450, 2)
+    assert found["answered"] >= 450
+    assert (found["lost"], found["doubled"]) == (0, 0)
