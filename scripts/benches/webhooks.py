@@ -146,6 +146,7 @@ async def _drain(services: Services, hooks: list[str], count: int) -> dict[str, 
         "seconds": round(seconds, 1),
         "cpu_s": round(cpu_s, 1),
         "per_s": round(rate),
+        "per_cpu_s": round(done / cpu_s),
         "tries_of_the_dead": loop.sent - done,
         "rss_bytes": sizes,
         "flat": flat,
@@ -167,7 +168,8 @@ def text(found: dict[str, Any]) -> str:
     sizes = ", ".join(f"{size / 1e6:.0f}" for size in found["rss_bytes"])
     return (
         f"webhooks: {found['delivered']} deliveries of {found['events']} events in {found['seconds']} s,"
-        f" {found['per_s']} a second (to reach: {TARGET_PER_S}), {found['tries_of_the_dead']} tries of the dead endpoint,"
+        f" {found['per_s']} a second (to reach: {TARGET_PER_S}), {found['per_cpu_s']} per CPU second,"
+        f" {found['tries_of_the_dead']} tries of the dead endpoint,"
         f" memory {sizes} MB: {'flat' if found['flat'] else 'growing'}"
     )
 
