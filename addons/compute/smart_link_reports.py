@@ -163,7 +163,7 @@ def _fans(conn: Connection, account_id: str, ref: str, wanted: FanFilter, call: 
     people = fans.by_ids(conn, account_id, ids)
     numbers = conversions.of_fans(conn, ref, ids)
     by_id = clicks.by_ids(conn, ref, {row.click_id for row in rows if row.click_id})
-    current = link_reports.subscribed_through_pool(conn, ref, ids, now=call.now())
+    current = link_reports.subscribed_through_pool(conn, account_id, ref, ids, now=call.now())
     shown = [
         {
             **fan_row(row, people.get(row.fan_id), subscribed_here=row.fan_id in current),

@@ -161,18 +161,16 @@ def spenders(conn: Connection, ref: str, *, at_least: int, limit: int, offset: i
     return fans(conn, ref, wanted, sort="-revenue_net", limit=limit, offset=offset)
 
 
-def subscribed_through_pool(conn: Connection, smart_link_id: str, fan_ids: Iterable[int], *, now: datetime) -> set[int]:
+def subscribed_through_pool(
+    conn: Connection, account_id: str, smart_link_id: str, fan_ids: Iterable[int], *, now: datetime
+) -> set[int]:
     """Those of the fans whose subscription through a link of the pool goes on."""
-    query = (
-        select(_CLAIMS.c.fan_id)
-        .join(_POOL, _POOL.c.link_pk == _CLAIMS.c.link_pk)
-        .where(
-            _POOL.c.smart_link_id == smart_link_id,
-            _CLAIMS.c.fan_id.in_(sorted(set(fan_ids))),
-            or_(_CLAIMS.c.ended_at.is_(None), _CLAIMS.c.ended_at > now),
-        )
+    pool = set(conn.execute(select(_POOL.c.link_pk).where(_POOL.c.smart_link_id == smart_link_id)).scalars())
+    c = _CLAIMS.c
+    claims = select(c.fan_id, c.link_pk).where(  # by fan: by link it would be each fan in each link of the pool
+        c.account_id == account_id, c.fan_id.in_(sorted(set(fan_ids))), or_(c.ended_at.is_(None), c.ended_at > now)
     )
-    return set(conn.execute(query.distinct()).scalars())
+    return {fan for fan, link in conn.execute(claims) if link in pool}
 
 
 def is_previous(subscribed_at: datetime | None, since: datetime) -> bool:
