@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, any_, bindparam, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.sqlite import pysqlite
@@ -48,8 +49,7 @@ class Scope:
     account_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """`values` by catalog column (plain Python: aware datetime, Decimal for money). `age_s`: since its last update."""
 
     row_id: str

@@ -15,6 +15,8 @@ _MAX_INT = 2**63 - 1
 
 def to_int(value: Any) -> int:
     """5, 5.0, "5" → 5. Raises BadValue for anything else, and beyond 64 bits."""
+    if type(value) is str and len(value) < 19 and value.isdigit() and value.isascii():
+        return int(value)
     if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= 20:
         value = int(value)
     if isinstance(value, float | Decimal):

@@ -40,6 +40,10 @@ def join_path(each: str, field: str) -> str:
 
 def dumps(value: Any) -> bytes:
     """JSON of a store value: Decimal as an exact number, datetime as `2025-01-01T01:01:01+00:00`."""
+    if value is None:
+        return b"null"
+    if type(value) is datetime and value.tzinfo is UTC:
+        return b'"%b"' % value.isoformat(timespec="seconds").encode()
     return orjson.dumps(value, _default, orjson.OPT_PASSTHROUGH_DATETIME)
 
 

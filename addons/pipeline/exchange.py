@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 if TYPE_CHECKING:
     from addons.pipeline.paths import CanonicalPath
     from addons.pipeline.plan import Match, Plan
@@ -135,8 +137,7 @@ class UpstreamFailure:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where an enriched value came from: store table, row key, age of the row in seconds."""
 
     table: str
@@ -144,9 +145,11 @@ class Origin:
     age_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One change of one field. `old`/`new` are JSON bytes, None where the field was or is absent."""
+class Edit(msgspec.Struct, frozen=True, gc=False):
+    """One change of one field. `old`/`new` are JSON bytes, None where the field was or is absent.
+
+    There is one per row of each hybrid answer: a struct is made in a tenth of the time that a frozen dataclass takes.
+    """
 
     pointer: str
     old: bytes | None

@@ -36,7 +36,7 @@ class Slot:
         self.after = after
 
     def text(self) -> bytes:
-        return self.value if isinstance(self.value, bytes) else self.value.raw
+        return text(self.value)
 
     def with_value(self, value: Node) -> Slot:
         return Slot(self.name, self.before, self.key, self.colon, value, self.after)
@@ -48,6 +48,11 @@ class Slot:
         return Slot(self.name, self.before, self.key, self.colon, self.value, after)
 
 
+def text(value: Node | bytes) -> bytes:
+    """JSON text of a value that may not be a node yet."""
+    return value if isinstance(value, bytes) else value.raw
+
+
 def quote(text: str) -> bytes:
     """JSON text of a string."""
     try:
@@ -56,7 +61,7 @@ def quote(text: str) -> bytes:
         return json.dumps(text).encode()
 
 
-def append(slots: list[Slot], name: str, value: Node) -> None:
+def append(slots: list[Slot], name: str, value: Node | bytes) -> None:
     """A new last member; whitespace before the closing brace stays there."""
     after = slots[-1].after if slots else b""
     if slots:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator
 from decimal import Decimal
@@ -35,13 +34,14 @@ def escaped(key: str | int) -> str:
 
 
 @lru_cache(maxsize=256)
-def _some_members(names: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
-    """Decodes an object to its members of these names, in this order; absent ones are UNSET."""
+def _some_members(names: tuple[str, ...]) -> tuple[msgspec.json.Decoder[Any], dict[str, str]]:
+    """Decodes an object to a struct of its members of these names, UNSET if absent; and name → field of the struct."""
+    at = {name: f"m{i}" for i, name in enumerate(names)}
     fields = [
-        (f"m{i}", msgspec.Raw | msgspec.UnsetType, msgspec.field(name=name, default=msgspec.UNSET))
-        for i, name in enumerate(names)
+        (field, msgspec.Raw | msgspec.UnsetType, msgspec.field(name=name, default=msgspec.UNSET))
+        for name, field in at.items()
     ]
-    return msgspec.json.Decoder(type=msgspec.defstruct("SomeMembers", fields, gc=False))
+    return msgspec.json.Decoder(type=msgspec.defstruct("SomeMembers", fields, gc=False)), at
 
 
 def text_of(raw: bytes) -> str:
@@ -68,9 +68,9 @@ class Node:
         self.key = key
         self.kind: Kind = _KINDS.get(memoryview(source)[0], "number")
         self._parts: dict[str, msgspec.Raw] | list[msgspec.Raw] | None = None
-        self._seen: dict[str, bytes | None] | None = None
+        self._seen: tuple[Any, dict[str, str]] | None = None
         self._kids: dict[str | int, Node] = {}
-        self._added: dict[str, Node] | None = None
+        self._added: dict[str, Node | bytes] | None = None
         self._slots: list[Slot] | None = None
         self._dirty = False
 
@@ -101,8 +101,10 @@ class Node:
         kid = self._kids.get(name)
         if kid is not None:
             return kid
-        if self._added is not None and name in self._added:
-            return self._added[name]
+        if self._added is not None and (new := self._added.get(name)) is not None:
+            if isinstance(new, bytes):
+                new = self._added[name] = Node(self.doc, new, self, name)
+            return new
         part = self._members().get(name)
         return self._kid(name, part) if part is not None else None
 
@@ -110,9 +112,11 @@ class Node:
         """Decode these members of an object and no others, for `peek`, `has` and `set`: of a wide object the cheapest."""
         if self.kind != "object" or self._parts is not None or self._seen is not None:
             return
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-            found = msgspec.structs.astuple(_some_members(names).decode(self._source))
-            self._seen = {n: None if v is msgspec.UNSET else bytes(v) for n, v in zip(names, found, strict=True)}
+        decoder, fields = _some_members(names)
+        try:
+            self._seen = decoder.decode(self._source), fields
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
 
     def peek(self, name: str) -> bytes | None:
         """The JSON text of a member as it is now, without making a node of it."""
@@ -131,8 +135,9 @@ class Node:
 
     def _part(self, name: str) -> bytes | None:
         """A member's bytes in the source."""
-        if self._seen is not None and name in self._seen:
-            return self._seen[name]
+        if self._seen is not None and (field := self._seen[1].get(name)) is not None:
+            seen = getattr(self._seen[0], field)
+            return None if seen is msgspec.UNSET else bytes(seen)
         part = self._members().get(name)
         return None if part is None else bytes(part)
 
@@ -236,19 +241,19 @@ class Node:
     def set(self, name: str, value: bytes, origin: Origin | None = None) -> None:
         """Add or replace a member of an object. A new member goes in before the closing brace."""
         self._must_be("object")
-        new = Node(self.doc, value, self, name)
-        old: bytes | None = None
         self._keep()
         if self._slots is not None:
-            old = self._replace_slot(name, new)
-        elif (part := self._part(name)) is not None:
-            kid = self._kids.get(name)
-            old = kid.raw if kid is not None else part
-            self._kids[name], new._dirty = new, True
+            old = self._replace_slot(name, Node(self.doc, value, self, name))
+        elif (old := self._part(name)) is not None:
+            if (kid := self._kids.get(name)) is not None:
+                old = kid.raw
+            self._kids[name] = new = Node(self.doc, value, self, name)
+            new._dirty = True
+        elif self._added is None:
+            self._added = {name: value}
         else:
-            self._added = self._added if self._added is not None else {}
-            old = self._added[name].raw if name in self._added else None
-            self._added[name] = new
+            old = layout.text(before) if (before := self._added.get(name)) is not None else None
+            self._added[name] = value
         self._touch()
         self.doc.record(self.pointer, name, old, value, origin)
 
@@ -372,8 +377,8 @@ class Node:
             slots = layout.object_slots(raw, self._members(), self._kids)
         else:
             slots = layout.array_slots(raw, self._list(), self._kids)
-        for name, node in (self._added or {}).items():
-            layout.append(slots, name, node)
+        for name, new in (self._added or {}).items():
+            layout.append(slots, name, new)
         self._added = None
         return slots
 
@@ -418,7 +423,7 @@ class Node:
     def _render_added(self, raw: bytes) -> bytes:
         if not self._added:
             return raw
-        new = b",".join([quote(name) + b":" + node.raw for name, node in self._added.items()])
+        new = b",".join([b"%b:%b" % (quote(name), layout.text(value)) for name, value in self._added.items()])
         inside = raw[:-1].rstrip(b" \t\n\r")
         comma = b"," if len(inside) > 1 else b""
         return b"".join((inside, comma, new, raw[len(inside) :]))
