@@ -30,7 +30,7 @@ class Jobs(Section):
     )
     concurrency: Count = Field(16, description="Jobs at once in one worker.")
     per_kind: dict[str, Count] = Field(
-        {"sync.account": 4, "export.build": 2, "auth.login": 4},
+        {"sync.account": 4, "export.build": 2, "auth.login": 4, "links.postback": 12},
         description="Jobs at once in one worker by kind, below `jobs.concurrency`.",
     )
     poll_interval_s: Seconds = Field(0.5, description="Seconds between looks for due jobs when idle.")
