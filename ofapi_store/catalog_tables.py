@@ -157,7 +157,8 @@ ACCOUNTS = CatalogTable(
         _column("account_id", "str", db="id", writable=False),
         _column("onlyfans_id", "str", required=True),
         _column("state", "str", writable=False),
-        str="username email display_name",
+        _column("display_name", "str", writable=False),  # the team's own name for it
+        str="username email",
         json="user_data",
     ),
     has_extra=False,

@@ -19,6 +19,8 @@ async def create(call: Call) -> Answer:
     errors: given.Errors = {}
     proxy = given.read_proxy(body, services.config, errors, country_field="proxy_country")
     name = str(body["display_name"]).strip()
+    for field in ("display_name", "client_reference_id"):
+        given.check_name(body, field, errors)
     if not name:
         errors["display_name"] = ["The display name field is required."]
     if errors:

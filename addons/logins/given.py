@@ -53,6 +53,7 @@ def start(body: Mapping[str, Any], config: Config) -> Given:
     else:
         secret = _secret(method, body, errors)
     proxy = read_proxy(body, config, errors, country_field="proxyCountry")
+    check_name(body, "name", errors)
     if errors:
         raise ValidationFailed(errors)
     usual = secret.email or secret.auth_id if secret is not None else None
@@ -177,6 +178,13 @@ def answer(body: Mapping[str, Any]) -> str | None:
     if not _CODE.fullmatch(text):
         raise ValidationFailed.of("code", "The code field must have 4 to 12 letters or digits.")
     return text
+
+
+def check_name(body: Mapping[str, Any], field: str, errors: Errors) -> None:
+    """Names that are shown and stored are one line of text."""
+    value = body.get(field)
+    if isinstance(value, str) and not value.isprintable():
+        _wrong(errors, field, f"The {field.replace('_', ' ')} field must not contain control characters.")
 
 
 def _wrong(errors: Errors, field: str, text: str) -> None:

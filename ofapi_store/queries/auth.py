@@ -88,59 +88,41 @@ def begin(
     conn: Connection,
     team_id: str,
     *,
-    method: str,
     ttl_s: float,
     now: datetime,
+    account_id: str | None = None,
     display_name: str = "",
     client_reference_id: str | None = None,
-    account_id: str | None = None,
-    secret: str | None = None,
-    proxy_url: str | None = None,
     email: str | None = None,
-    force: bool = False,
-    automatic: bool = False,
-    session_id: str | None = None,
+    **columns: Any,
 ) -> AttemptRow:
     """A new attempt, its job and its end. Without `account_id` with a new account, which is there from now on.
 
-    `secret` None: the creator has yet to give it on the hosted page. Raises AttemptMoved where the account has an open
-    attempt already.
+    `columns`: `method`, and where wanted `secret`, `proxy_url`, `force`, `automatic`, `session_id`. Without a secret the
+    creator has yet to give it on the hosted page. Raises AttemptMoved where the account has an open attempt already.
     """
     purpose, previous = "reconnect", None
     if account_id is None:
-        reference: dict[str, Any] = {
-            "client_reference_id": client_reference_id,
-            "email": email,
-            "authentication_progress": "started",
-        }
-        account_id = accounts.create(conn, team_id, display_name=display_name, now=now, **reference).id
-        purpose = "connect"
+        reference: dict[str, Any] = {"client_reference_id": client_reference_id, "email": email}
+        progress = "started" if columns.get("secret") else "filling_out_login"
+        made = accounts.create(
+            conn, team_id, display_name=display_name, now=now, authentication_progress=progress, **reference
+        )
+        account_id, purpose = made.id, "connect"
     else:
         previous = _interrupt(conn, account_id, now)
-    attempt_id, ends = new_id("auth"), now + timedelta(seconds=ttl_s)
-    values: dict[str, Any] = {
-        "id": attempt_id,
-        "team_id": team_id,
-        "account_id": account_id,
-        "session_id": session_id,
-        "method": method,
-        "purpose": purpose,
-        "automatic": automatic,
-        "force": force,
-        "state": "authenticating",
-        "progress": "filling_out_login" if secret is None else "started",
-        "version": 1,
-        "secret": secret,
-        "proxy_url": proxy_url,
-        "previous_state": previous,
-        "tries": 0,
-        "starts": 0,
-        "started_at": now,
-        "expires_at": ends,
-    }
-    conn.execute(insert(ATTEMPTS), values)
+    where = {"team_id": team_id, "account_id": account_id, "purpose": purpose, "previous_state": previous}
+    return _insert(conn, {**where, **columns}, now, now + timedelta(seconds=ttl_s))
+
+
+def _insert(conn: Connection, columns: Mapping[str, Any], now: datetime, ends: datetime) -> AttemptRow:
+    attempt_id, has_secret = new_id("auth"), columns.get("secret") is not None
+    usual = {"automatic": False, "force": False, "secret": None, "proxy_url": None, "session_id": None}
+    start = {"state": "authenticating", "progress": "started" if has_secret else "filling_out_login"}
+    counts = {"version": 1, "tries": 0, "starts": 0, "started_at": now, "expires_at": ends}
+    conn.execute(insert(ATTEMPTS), {**usual, **start, **counts, **columns, "id": attempt_id})
     outbox.enqueue(conn, EXPIRE_JOB, {"attempt": attempt_id}, key=attempt_id, at=ends, now=now)
-    if secret is not None:
+    if has_secret:
         enqueue(conn, attempt_id, now)
     created = by_id(conn, attempt_id)
     assert created is not None
@@ -208,7 +190,13 @@ def move(
 
 def fail(conn: Connection, row: AttemptRow, code: str, message: str, now: datetime) -> AttemptRow:
     """The end: secrets are wiped, a new account goes, an old one is as it was. Raises AttemptMoved."""
-    ended: dict[str, Any] = {"state": "failed", "progress": "failed", "error_code": code, "error_message": message}
+    ended: dict[str, Any] = {
+        "state": "failed",
+        "progress": "failed",
+        "face_url": None,
+        "error_code": code,
+        "error_message": message,
+    }
     after = move(conn, row, now, secret=None, proxy_url=None, completed_at=now, **ended)
     if row.purpose == "connect":
         accounts.disconnect(conn, row.team_id, row.account_id, now=now)

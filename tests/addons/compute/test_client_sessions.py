@@ -46,6 +46,8 @@ async def test_a_token_and_its_page(bench: Bench) -> None:
         ({}, "display_name"),
         ({"display_name": "  "}, "display_name"),
         ({"display_name": "x" * 256}, "display_name"),
+        ({"display_name": "A\x00"}, "display_name"),
+        ({"display_name": "A", "client_reference_id": "a\nb"}, "client_reference_id"),
         ({"display_name": "A", "client_reference_id": 5}, "client_reference_id"),
         ({"display_name": "A", "proxy_country": "fr"}, "proxy_country"),
         ({"display_name": "A", "proxy_country": "gb"}, "proxy_country"),

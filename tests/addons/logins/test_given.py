@@ -28,6 +28,7 @@ SESSION = {"auth_type": "raw_data", "auth_id": "5", "cookies": "sess=1; auth_id=
         ({**SESSION, "user_agent": "UA\r\nX-Other: 1"}, {"user_agent"}),
         ({**SESSION, "xbc": "ü"}, {"xbc"}),
         ({"auth_type": "mobile_app", "password": "x"}, {"password"}),
+        ({**LOGIN, "name": "a\x00b"}, {"name"}),
         # proxies
         ({**LOGIN, "proxyCountry": "us", "customProxy": {"host": "p.test", "port": 1}}, {"customProxy"}),
         ({**LOGIN, "customProxy": {}}, {"customProxy.host", "customProxy.port"}),
