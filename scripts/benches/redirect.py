@@ -213,15 +213,15 @@ def kills(rules: Path, clicks: int, times: int) -> dict[str, Any]:
     """`clicks` answered clicks with `times` kill -9 in between: which of them are not in the store."""
     with serving.workspace() as folder:
         made = prepare(folder, rules)
-        numbers, answered = iter(range(10 * clicks)), set()
+        numbers, answered, stored = iter(range(10 * clicks)), set(), []
         for run in range(times + 1):
             share = clicks * (run + 1) // (times + 1)
             with running(made, f"kill-{run}") as target:
                 wanted = max(0, share - len(answered))
                 answered |= asyncio.run(_until(target, made.path, numbers, wanted, kill=run < times))
-        with running(made, "last"):
-            _stored(made, len(answered))
-            stored = _numbers(made)
+                if run == times:
+                    _stored(made, len(answered))
+                    stored = _numbers(made)
     return {"answered": len(answered), "stored": len(stored), "lost": len(answered - set(stored)), "kills": times,
             "doubled": len(stored) - len(set(stored))}  # fmt: skip
 

@@ -7,7 +7,7 @@ from scripts.cli.frame import REPO
 
 
 def test_no_answered_click_is_lost_or_stored_twice() -> None:
-    """Two kills under load, each followed by a new process: what was answered is stored, nothing twice."""
-    found = redirect.kills(REPO / "rules", 450, 2)
-    assert found["answered"] >= 450
+    """A kill under load, then a new process: what was answered is stored, nothing twice."""
+    found = redirect.kills(REPO / "rules", 400, 1)
+    assert found["answered"] >= 400
     assert (found["lost"], found["doubled"]) == (0, 0)
