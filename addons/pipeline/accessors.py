@@ -86,14 +86,17 @@ class FieldPath:
 
     def peek(self, node: Node) -> bytes | None:
         """The JSON text at the path, or None; cheaper than `read`, which makes a node."""
+        if len(self.fields) == 1:
+            return node.peek(self.fields[0])
         parent = self.parent(node)
         return parent.peek(self.fields[-1]) if parent is not None and self.fields else None
 
     def parent(self, node: Node) -> Node | None:
         """The object that holds the last field, or None."""
         found: Node | None = node
-        for name in self.fields[:-1]:
-            found = found.get(name) if found is not None else None
+        if len(self.fields) > 1:
+            for name in self.fields[:-1]:
+                found = found.get(name) if found is not None else None
         return found if found is not None and found.kind == "object" else None
 
     @property

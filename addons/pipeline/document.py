@@ -106,7 +106,7 @@ class Document:
 
     def record(self, pointer: str, key: str | int, old: bytes | None, new: bytes | None, origin: Origin | None) -> None:
         """Note an edit of the member or item `key` of the container at `pointer`."""
-        self.record_at(f"{pointer}/{escaped(key)}", old, new, origin)
+        self.edits.append(Edit(f"{pointer}/{escaped(key)}", old, new, self._rule, self._step, origin))
 
     def record_at(self, pointer: str, old: bytes | None, new: bytes | None, origin: Origin | None) -> None:
         """Note an edit of the value at `pointer`."""

@@ -170,8 +170,11 @@ class Node:
         if self.kind == "array":
             if self._slots is not None:
                 return [self._slot_node(index) for index in range(len(self._slots))]
-            kids = self._kids
-            return [kids.get(i) or self._kid(i, part) for i, part in enumerate(self._list())]
+            kids, parts = self._kids, self._list()
+            if not kids:
+                self._kids = kids = {i: Node(self.doc, part, self, i) for i, part in enumerate(parts)}
+                return list(kids.values())
+            return [kids.get(i) or self._kid(i, part) for i, part in enumerate(parts)]
         return [value for _, value in self.items()]
 
     def __len__(self) -> int:
@@ -386,7 +389,8 @@ class Node:
         if self.kind not in ("object", "array"):
             return bytes(self._source)
         if self._slots is None:
-            spliced = self._splice([key for key, kid in self._kids.items() if kid._dirty])
+            changed = [key for key, kid in self._kids.items() if kid._dirty]
+            spliced = self._splice(changed) if changed else self._source
             if spliced is not None:
                 return self._render_added(spliced)
             self._slots = self._lay_out()
@@ -395,8 +399,6 @@ class Node:
 
     def _splice(self, changed: list[str | int]) -> bytes | None:
         """The source with changed children put in; None where their places take a scan to find."""
-        if not changed:
-            return bytes(self._source)
         if self.kind == "array":
             joined = self._join_items()
             if joined is not None:
@@ -413,20 +415,24 @@ class Node:
         return b"".join((*out, raw[at:]))
 
     def _join_items(self) -> bytes | None:
-        """A list without any whitespace between its items, with the changed ones put in; None where there is some."""
-        parts, kids = self._list(), self._kids
-        if sum(map(len, parts)) + len(parts) + 1 != len(self._source):
+        """A list with nothing or one blank after each comma, with the changed ones put in; None where it is spaced else."""
+        parts, kids, source = self._list(), self._kids, self._source
+        room = len(source) - 2 - sum(map(len, parts))
+        comma = b"," if room == len(parts) - 1 else b", "
+        if comma == b", " and (room != 2 * len(parts) - 2 or not bytes(source).startswith(b", ".join(parts), 1)):
             return None
         texts = [kid.raw if (kid := kids.get(i)) is not None and kid._dirty else part for i, part in enumerate(parts)]
-        return b"".join((b"[", b",".join(texts), b"]"))
+        return b"".join((b"[", comma.join(texts), b"]"))
 
-    def _render_added(self, raw: bytes) -> bytes:
+    def _render_added(self, raw: bytes | msgspec.Raw) -> bytes:
         if not self._added:
-            return raw
+            return bytes(raw)
         new = b",".join([b"%b:%b" % (quote(name), layout.text(value)) for name, value in self._added.items()])
-        inside = raw[:-1].rstrip(b" \t\n\r")
-        comma = b"," if len(inside) > 1 else b""
-        return b"".join((inside, comma, new, raw[len(inside) :]))
+        view = memoryview(raw)
+        end = len(view) - 1
+        while view[end - 1] in b" \t\n\r":
+            end -= 1
+        return b"".join((view[:end], b"," if end > 1 else b"", new, view[end:]))
 
 
 def _int(text: str) -> int | Decimal:
