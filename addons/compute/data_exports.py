@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from addons.compute.api import Answer, Call, Handler
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from ofapi_store.queries.exports import ExportAccount, ExportRow
 
+LAST = datetime(9999, 1, 1, tzinfo=UTC)
+FARTHEST = 2**62  # databases count rows in 64 bits
 _BEGUN = "The rows of the export are being counted."
 
 
@@ -33,7 +35,7 @@ async def list_all(call: Call) -> Answer:
         status=call.query.get("status"),
         kind=call.query.get("type"),
         limit=size,
-        offset=(page - 1) * size,
+        offset=min((page - 1) * size, FARTHEST),
     )
     of = await call.services.store.aread(exports.accounts_of, [row.id for row in rows])
     meta = {"current_page": page, "last_page": max(1, -(-total // size)), "per_page": size, "total": total}
@@ -172,8 +174,8 @@ async def _conflict(call: Call, row: ExportRow, done: str, rule: str) -> Conflic
 
 def _period(kind: ExportType, body: dict[str, Any], now: datetime) -> tuple[datetime, datetime]:
     """First moment and the moment after the last."""
-    start = instant(body["start_date"], now)
-    end = instant(body["end_date"], now, end=True) + timedelta(microseconds=1)
+    start = min(instant(body["start_date"], now), LAST)
+    end = min(instant(body["end_date"], now, end=True), LAST) + timedelta(microseconds=1)
     if kind.name == "profile_visitors" and (end - start).days > MAX_VISITOR_DAYS:
         text = f"The period of profile_visitors must not be longer than {MAX_VISITOR_DAYS} days."
         raise ValidationFailed.of("end_date", text)

@@ -51,7 +51,7 @@ def _rule(kind: str, **values: Any) -> ParamRule:
 
 
 _PROFILE_OPTIONS: dict[str, ParamRule] = {
-    "query": _rule("string", max_length=255),
+    "query": _rule("string", max_length=255, pattern=r"[^\x00-\x1f\ud800-\udfff]*"),
     "minLastSeenAt": _rule("date"),
     "createdAtFrom": _rule("date"),
     "createdAtTo": _rule("date"),

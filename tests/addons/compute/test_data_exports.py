@@ -27,6 +27,14 @@ async def bench(store: Store, secret_box: SecretBox, tmp_path: Path) -> AsyncIte
     await made.gateway.close()
 
 
+@pytest.fixture
+async def empty(sqlite_store: Store, secret_box: SecretBox, tmp_path: Path) -> AsyncIterator[Bench]:
+    """For what is refused before the store matters."""
+    made = export_bench(sqlite_store, secret_box, tmp_path)
+    yield made
+    await made.gateway.close()
+
+
 def balance(bench: Bench) -> int:
     with bench.store.read() as conn:
         return ledger.balance(conn, bench.team.id)
@@ -93,17 +101,28 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"type": "chat_messages", "options": {"maxMessages": 5, "chatIds": ["x"]}}, "options.chatIds"),
     ({"type": "media_vault", "file_type": "zip", "options": {"mediaType": "all"}, "export_columns": ["a"]}, "export_columns"),
     ({"type": "public_profiles", "options": {"gender": "male"}}, "options.gender"),
+    ({"type": "public_profiles", "options": {"query": "a\x00"}}, "options.query"),
     ({"type": "profile_visitors", "start_date": "2010-01-01"}, "end_date"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("body", "field"), BAD)
-async def test_bad_input_names_its_field(bench: Bench, body: dict[str, Any], field: str) -> None:
+async def test_bad_input_names_its_field(empty: Bench, body: dict[str, Any], field: str) -> None:
     """422 in Laravel's shape, and no export is made."""
-    got = await create(bench, **body)
+    got = await create(empty, **body)
     assert (got.status, got.json["error"]) == (422, "VALIDATION_ERROR"), got.body
     assert field in got.json["errors"]
-    assert (await request(bench, "GET", "data-exports")).json["data"]["meta"]["total"] == 0
+    assert (await request(empty, "GET", "data-exports")).json["data"]["meta"]["total"] == 0
+
+
+async def test_the_ends_of_time_and_of_lists(bench: Bench) -> None:
+    """The last day that can be written, and a page beyond all, are no errors."""
+    got = await create(bench, start_date="0001-01-01", end_date="9999-12-31")
+    assert got.status == 200
+    await run_jobs(bench)
+    assert (await show(bench, got.json["data"]["id"]))["total_rows"] == 45
+    last = (await request(bench, "GET", f"data-exports?per_page=100&page={10**18 - 1}")).json["data"]
+    assert (last["data"], last["meta"]["total"]) == ([], 1)
 
 
 async def test_start_needs_credits(bench: Bench) -> None:

@@ -18,6 +18,7 @@ from addons.exports.files import ExportFiles
 from addons.jobs import exports as export_jobs
 from addons.jobs import leasing
 from addons.jobs.registry import Job, Registry
+from addons.jobs.upstream_client import Refused, SessionExpired, Unavailable
 from addons.jobs.worker import Worker
 from ofapi_store import outbox
 from ofapi_store.engine import Store
@@ -152,6 +153,32 @@ async def test_an_error_that_stays_fails_the_export_and_refunds(bench: Bench, mo
     assert (shown["status"], shown["download_url"]) == ("failed", None)
     assert "No space left" in shown["failed_reason"]
     assert balance(bench) == before
+
+
+@pytest.mark.parametrize(
+    ("problem", "status"),
+    [
+        (SessionExpired("upstream refuses the login; connect the account again"), "calculating_credits_failed"),
+        (Refused(403, "no"), "calculating_credits_failed"),
+        (LookupError("there is no connected account acct_x"), "calculating_credits_failed"),
+        (Unavailable("upstream answered 503", 60), "calculating_credits"),
+    ],
+)
+async def test_what_upstream_says(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, problem: Exception, status: str
+) -> None:
+    """What trying again cannot mend ends the export with that reason; an outage is waited out."""
+
+    async def count(*_args: object) -> int:
+        raise problem
+
+    made = (await create(bench)).json["data"]
+    monkeypatch.setattr("addons.jobs.exports.Exporter.count", count)
+    await run_jobs(bench)
+    shown = await show(bench, made["id"])
+    assert shown["status"] == status
+    if status.endswith("failed"):
+        assert shown["failed_reason"] == str(problem)
 
 
 async def test_a_job_that_an_operator_cancels_fails_its_export(bench: Bench) -> None:
