@@ -30,7 +30,7 @@ class Jobs(Section):
     )
     concurrency: Count = Field(16, description="Jobs at once in one worker.")
     per_kind: dict[str, Count] = Field(
-        {"sync.account": 4, "export.build": 2, "auth.login": 4, "links.postback": 12},
+        {"sync.account": 4, "export.calculate": 4, "export.build": 2, "auth.login": 4, "links.postback": 12},
         description="Jobs at once in one worker by kind, below `jobs.concurrency`.",
     )
     poll_interval_s: Seconds = Field(0.5, description="Seconds between looks for due jobs when idle.")
@@ -94,7 +94,6 @@ class Exports(Section):
     """Data exports."""
 
     dir: ConfigPath = Field("data/exports", description="Folder of the files.")  # type: ignore[assignment]
-    url_ttl_s: int = Field(900, ge=60, le=3600, description="Seconds that a download URL works.")
     rows_per_credit: Count = Field(20, description="Rows that one credit pays for.")
     retention_days: Count = Field(30, description="Days that finished files are kept.")
     batch_rows: Count = Field(1000, description="Rows read from the store at once.")
