@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from addons.compute.api import Answer, Call, Handler, NextPage
-from addons.net.address_check import AddressPolicy
+from addons.net import url_check
 from addons.pipeline.dates import instant
 from addons.pipeline.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from addons.webhooks.catalogue import EVENTS
@@ -196,30 +194,8 @@ async def _settings(call: Call) -> dict[str, Any]:
 
 
 def _url_problem(call: Call, url: str) -> str | None:
-    network = call.services.config.network
-    schemes = ("https", "http") if network.allow_http else ("https",)
-    expected = " or ".join(f"{scheme}://" for scheme in schemes)
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "The endpoint_url field must be a valid URL."
-    if parts.scheme not in schemes or not host or not url.isprintable() or " " in url:
-        return f"The endpoint_url field must be a URL that begins with {expected}."
-    if parts.username is not None or parts.password is not None:
-        return "The endpoint_url field must not contain a user or password."
-    policy = AddressPolicy.of(network.allow_private)
-    if _is_address(host) and policy.refuses(host) and not policy.trusts(host):
-        return "The endpoint_url field must not lead to a private address."
-    return None
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    problem = url_check.problem(url, call.services.config.network)
+    return None if problem is None else f"The endpoint_url field {problem}"
 
 
 def _event_problems(wanted: Iterable[str]) -> list[str]:
