@@ -72,6 +72,7 @@ class GatewayAddon:
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         if not is_proxied(flow) or proxied_kind(flow.request.host, self.hosts) is None:
+            self._show_masked(flow)
             flow.response = self._not_served(flow.request.host)
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
@@ -83,20 +84,23 @@ class GatewayAddon:
     # -- requests ------------------------------------------------------------------------------------------------
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if flow.error or not flow.live or flow.is_replay:
-            return  # mitmproxy has already refused it; or it is a recorded flow
+        if not flow.live or flow.is_replay:
+            return  # a recorded flow
+        if flow.error:  # mitmproxy has already refused it
+            self._show_masked(flow)
+            return
         state = self._state(flow)
         attach(flow, state)
         client_id = flow.client_conn.id
         entry = entry_of(flow, self.hosts)
         if entry is None:
             state.local = True
+            self._show_masked(flow)
             flow.response = self._not_served(flow.request.host)
             return
         started = time.perf_counter()
         request = messages.request_of(flow.request)
-        if self.observer is not None:
-            flow.request = self.observer.shown_request(flow.request)
+        self._show_masked(flow)
         try:
             x = self.gateway.begin(request, entry)
         except Exception as e:
@@ -114,6 +118,10 @@ class GatewayAddon:
         if x.response is not None:
             state.expects_continue = flow.request.headers.pop("expect", None) is not None
             self._answer_locally(flow, state, x.response)
+
+    def _show_masked(self, flow: http.HTTPFlow) -> None:
+        if self.observer is not None:
+            flow.request = self.observer.shown_request(flow.request)
 
     def _state(self, flow: http.HTTPFlow) -> FlowState:
         request = flow.request

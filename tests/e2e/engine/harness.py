@@ -169,7 +169,10 @@ async def web_engine(gateway: FakeGateway, limits: Retention | None = None) -> A
     addon = GatewayAddon(gateway, policy, HOSTS, observer=FlowObserver())  # type: ignore[arg-type]
     master = GatewayWebMaster(moptions.Options(confdir=shared_ca_dir()), addon, RetentionAddon(limits or Retention()))
     values = {**engine_options.serving_options(policy, None), **door.options()}
-    values["mode"] = ["reverse:http://placeholder@127.0.0.1:0"]
+    values["mode"] = [
+        "reverse:http://placeholder@127.0.0.1:0",
+        f"regular@127.0.0.1:{engine_options.free_port('127.0.0.1')}",
+    ]
     engine_options.apply(master.options, values)
     async with started(master) as where:
         yield Running(gateway, where, master), f"http://127.0.0.1:{door.port}"

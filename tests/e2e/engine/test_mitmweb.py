@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import aiohttp
+import pytest
 
 from addons.config.serving import Retention
 from addons.pipeline.exchange import Edit, Exchange, Headers, Origin, Response
@@ -63,6 +64,28 @@ async def test_shows_the_way_of_a_request_without_its_secrets() -> None:
     assert "/list/0/lastReplyAt: (absent)" in view.replace("\\u2192", "→")
     for secret in SECRETS:
         assert not any(secret in text for text in shown), secret
+
+
+@pytest.mark.parametrize(
+    ("proxied", "line"),
+    [
+        (False, "CONNECT only.example.test:443"),
+        (True, "CONNECT elsewhere.example.test:443"),
+        (True, "GET http://elsewhere.example.test/"),
+    ],
+)
+async def test_refused_requests_are_masked_too(proxied: bool, line: str) -> None:
+    """What is refused before any rule is looked at shows without the key that came with it."""
+    async with web_engine(FakeGateway("http://127.0.0.1:1")) as (run, url):
+        port = run.proxy_port if proxied else run.port
+        method, target = line.split()
+        async with client(port) as c:
+            headers = ("Authorization: Bearer k-secret", "Proxy-Authorization: Basic p-secret")
+            assert (await c.ask(method, target, *headers)).status >= 400
+        await asyncio.sleep(0.05)
+        shown = [await _get(url, "/flows"), await _get(url, "/flows/dump"), await _get(url, "/events")]
+    for secret in SECRETS:
+        assert not any(secret in text for text in shown)
 
 
 async def test_password_is_wanted() -> None:
