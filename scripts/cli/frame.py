@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ofapi_store.secrets import SecretBox
 
 REPO = Path(__file__).resolve().parents[2]
+PIPED_WIDTH = 1000
 EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
@@ -186,7 +187,8 @@ def emit(data: Any, human: Callable[[], None] | str | None = None) -> None:
 def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+    piped = not (sys.stderr if stderr else sys.stdout).isatty()  # no line is folded for `grep` and `awk`
+    return Console(stderr=stderr, highlight=False, soft_wrap=piped, width=PIPED_WIDTH if piped else None)
 
 
 def note(text: str) -> None:

@@ -186,3 +186,15 @@ def test_people_get_text(ready: Ofapi, config: Path, capsys: pytest.CaptureFixtu
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "ofapi keys list" in shown.err
+
+
+def test_piped_tables_keep_one_line_per_row(ready: Ofapi, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no terminal reads it, a row is one line and an id one word, so that `grep` and `awk` work."""
+    _, made = ready(
+        "keys", "create", "--team", "agency", "--name", "a key with a rather long name, as people give them"
+    )
+    capsys.readouterr()
+    assert main.run(["--config", str(config), "keys", "list"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if made["id"] in line]
+    assert len(lines) == 1
+    assert "as people give them" in lines[0]
