@@ -59,7 +59,7 @@ class Figures:
 
 
 _OWN = tuple(SMART.c[name] for name in SmartRow.__slots__[:10])
-_SELECT = select(*_OWN, _ACCOUNTS.c.display_name, _ACCOUNTS.c.username).join(
+_SELECT: Select[Any] = select(*_OWN, _ACCOUNTS.c.display_name, _ACCOUNTS.c.username).join(
     _ACCOUNTS, _ACCOUNTS.c.id == SMART.c.account_id
 )
 

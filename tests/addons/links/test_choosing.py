@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.links.choosing import Chooser
@@ -23,6 +23,7 @@ def chooser(*rows: PoolRow) -> Chooser:
     return made
 
 
+@settings(deadline=None)
 @given(st.integers(1, 8), st.lists(st.tuples(st.integers(0, 30), st.floats(0, 2000)), max_size=60))
 def test_no_two_recent_visitors_share_while_one_is_free(size, visits):
     """Whatever comes: a link is shared only when every link was taken within the window, and the share says so."""

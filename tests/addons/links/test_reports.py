@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.links.reports import EPOCH_DAY, label, series, whole_months
 from ofapi_store.queries.link_reports import DayRow
 
-days = st.integers(18_000, 21_000)
+days = st.integers(20_000, 20_400)
 rows = st.lists(
     st.builds(DayRow, days, st.integers(0, 9), st.integers(0, 9999), st.integers(0, 9)),
     max_size=40,
@@ -18,6 +18,7 @@ rows = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(rows, st.lists(st.tuples(days, st.integers(1, 99)), max_size=30))
 def test_days_and_months_add_up_to_everything(earned, clicks):
     """Without a period, both series hold every click, subscriber, cent and spender; months are named by their first day."""
@@ -33,6 +34,7 @@ def test_days_and_months_add_up_to_everything(earned, clicks):
         assert len(daily) == (last - first).days + 1
 
 
+@settings(deadline=None)
 @given(days, st.integers(0, 400))
 def test_a_period_is_widened_to_whole_months(first, length):
     """The months at both ends are whole, and nothing more."""
