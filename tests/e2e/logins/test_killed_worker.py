@@ -13,6 +13,7 @@ import pytest
 from scripts.cli.children import Child
 from scripts.cli.stack import Stack
 from scripts.simulator import Simulator
+from scripts.simulator.faults import Fault
 from tests.e2e.logins.conftest import until
 
 TINY = dict.fromkeys(("fans", "chats", "messages", "transactions", "posts", "media"), 1)
@@ -61,31 +62,33 @@ def workers(sim: Simulator, tmp_path: Path) -> Iterator[Workers]:
                 child.stop()
 
 
-@pytest.mark.parametrize("path", ["/users/login", "/users/otp/check", "/users/me"])
-def test_the_next_worker_finishes(sim: Simulator, workers: Workers, path: str) -> None:
-    """While the password, the code, or the look at the account is under way: nothing is lost, one account is made."""
+def test_the_next_worker_goes_on(sim: Simulator, workers: Workers) -> None:
+    """Killed while the password, the code, and the look at the account are under way: nothing is lost, one account is made."""
     owner, stack = sim.world.creators[1], workers.stack
-    api = httpx.Client(base_url=f"{stack.base_url}/api", headers=stack.auth)
-    first = workers.start()
-    if path == "/users/login":
-        slow = sim.faults.add("latency", path=path, seconds=8)
-    login = {"email": f"otp+{owner.email}", "password": owner.password}
-    attempt = api.post("/authenticate", json=login).json()["attempt_id"]
+    api = httpx.Client(base_url=f"{stack.base_url}/api", headers=stack.auth, timeout=20)
 
     def state() -> str:
         return str(api.get(f"/authenticate/{attempt}").json()["state"])
 
-    if path != "/users/login":
-        until(state, "needs-otp".__eq__)
-        slow = sim.faults.add("latency", path=path, seconds=8)
-        api.put(f"/authenticate/{attempt}", json={"code": owner.otp_code})
-    until(lambda: slow.hits, bool)
-    first.process.send_signal(signal.SIGKILL)
-    sim.faults.clear()
-    workers.start()
-    if path == "/users/login":
-        until(state, "needs-otp".__eq__)
-        api.put(f"/authenticate/{attempt}", json={"code": owner.otp_code})
+    def killed_at(fault: Fault, worker: Child) -> Child:
+        until(lambda: fault.hits, bool)
+        worker.process.send_signal(signal.SIGKILL)
+        sim.faults.clear()
+        return workers.start()
+
+    worker = workers.start()
+    at_login = sim.faults.add("latency", path="/users/login", seconds=3)
+    login = {"email": f"otp+{owner.email}", "password": owner.password}
+    attempt = api.post("/authenticate", json=login).json()["attempt_id"]
+    worker = killed_at(at_login, worker)
+    until(state, "needs-otp".__eq__)
+    at_code = sim.faults.add("latency", path="/users/otp/check", seconds=3)
+    api.put(f"/authenticate/{attempt}", json={"code": owner.otp_code})
+    until(lambda: at_code.hits, bool)
+    at_account = sim.faults.add("latency", path="/users/me", seconds=3)
+    worker.process.send_signal(signal.SIGKILL)
+    sim.faults.clear(at_code.id)
+    killed_at(at_account, workers.start())
     until(state, "authenticated".__eq__)
     assert [row["onlyfans_id"] for row in api.get("/accounts").json()] == [
         str(who.id) for who in sim.world.creators[:2]
