@@ -140,8 +140,14 @@ class Store:
         return held.connection
 
     def _call_read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with self.read() as conn:
-            return fn(conn, *args, **kwargs)
+        if self._writer is None or self._closed:
+            with self.read() as conn:
+                return fn(conn, *args, **kwargs)
+        try:
+            return fn(self._thread_connection(), *args, **kwargs)
+        except Exception:
+            with translated(self.where):  # only where there is something to translate: this is every hot read
+                raise
 
     def _call_write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         with translated(self.where):

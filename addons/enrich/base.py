@@ -43,7 +43,7 @@ def dumps(value: Any) -> bytes:
     if value is None:
         return b"null"
     if type(value) is datetime and value.tzinfo is UTC:
-        return b'"%b"' % value.isoformat(timespec="seconds").encode()
+        return orjson.dumps(value, None, orjson.OPT_OMIT_MICROSECONDS)
     return orjson.dumps(value, _default, orjson.OPT_PASSTHROUGH_DATETIME)
 
 

@@ -94,13 +94,15 @@ class LookupStep:
 
     def _set(self, node: Node, values: list[tuple[FieldPath, bytes]], row: Row | None, x: StepContext) -> None:
         origin = Origin(self.table, row.row_id, row.age_s) if row is not None else Origin(self.table, "")
+        counts = x.counts
         for target, value in values:
             parent = target.parent(node)
             if parent is None:
                 x.count("no_target")
                 continue
-            parent.set(target.last, value, origin)
-            x.count(target.last)
+            name = target.fields[-1]
+            parent.set(name, value, origin)
+            counts[name] = counts.get(name, 0) + 1
 
     def _rows(self, doc: Document, x: StepContext) -> Iterable[tuple[Node, str | None]]:
         for node in self.each.find(doc.root)[:MAX_ROWS]:
