@@ -159,6 +159,22 @@ def test_4_no_partial_edits(own: tuple[Stack, Simulator]) -> None:
             db.execute("ALTER TABLE fans_gone RENAME TO fans")
 
 
+def test_5_no_n_plus_one(simulator: Simulator, tmp_path: Path) -> None:
+    """Twenty chats, two lookups each: mitmweb shows one query for all rows of both steps."""
+    with (
+        (tmp_path / "processes.log").open("wb") as output,
+        Stack.start(
+            tmp_path, upstream=simulator.api_url, logins=simulator.creators, output=output, worker=False, web=True
+        ) as stack,
+    ):
+        assert ours(stack, f"/{stack.account}/chats?limit=20").content.count(b'"lastReplyAt"') == 40
+        assert stack.web_url is not None
+        with httpx.Client(base_url=stack.web_url, headers={"Authorization": f"Bearer {stack.web_password}"}) as web:
+            flow = web.get("/flows").json()[-1]["id"]
+            view = web.get(f"/flows/{flow}/response/content/OFAPI.json").json()["text"]
+    assert re.findall(r"^  - (.*)$", view, re.MULTILINE) == ["fans by fan_id: 20 keys"]
+
+
 async def test_6_nothing_blocks_the_event_loop(stack: Stack, faults: Any) -> None:
     """While 20 requests wait two seconds for upstream, computed answers keep coming."""
     faults.add("latency", path="settings/slow", count=0, seconds=2)
