@@ -99,6 +99,26 @@ def array_slots(raw: bytes, parts: Sequence[msgspec.Raw], kids: Mapping[str | in
     return slots
 
 
+def comma_of(raw: bytes | msgspec.Raw, parts: Sequence[msgspec.Raw]) -> bytes | None:
+    """What stands between all items of a list that has no other whitespace: `,` or `, `; None where there is some."""
+    room = len(raw) - 2 - sum(map(len, parts))
+    if room == len(parts) - 1:
+        return b","
+    if room == 2 * len(parts) - 2 and bytes(raw).startswith(b", ".join(parts), 1):
+        return b", "
+    return None
+
+
+def with_added(raw: bytes | msgspec.Raw, added: Mapping[str, Node | bytes]) -> bytes:
+    """An object with new members at its end; whitespace before the closing brace stays there."""
+    new = b",".join([b"%b:%b" % (quote(name), text(value)) for name, value in added.items()])
+    view = memoryview(raw)
+    end = len(view) - 1
+    while view[end - 1] in b" \t\n\r":
+        end -= 1
+    return b"".join((view[:end], b"," if end > 1 else b"", new, view[end:]))
+
+
 def spans(raw: bytes, parts: Mapping[str, msgspec.Raw] | Sequence[msgspec.Raw]) -> Spans | None:
     """Where the values stand; None where a key is written with escapes, or twice."""
     if isinstance(parts, Mapping):

@@ -12,7 +12,7 @@ import msgspec
 
 from addons.pipeline import json_scan, layout
 from addons.pipeline.exchange import Origin
-from addons.pipeline.layout import Slot, quote
+from addons.pipeline.layout import Slot
 
 if TYPE_CHECKING:
     from addons.pipeline.document import Document
@@ -392,7 +392,7 @@ class Node:
             changed = [key for key, kid in self._kids.items() if kid._dirty]
             spliced = self._splice(changed) if changed else self._source
             if spliced is not None:
-                return self._render_added(spliced)
+                return layout.with_added(spliced, self._added) if self._added else bytes(spliced)
             self._slots = self._lay_out()
         body = b",".join([s.before + s.key + s.colon + s.text() + s.after for s in self._slots])
         return b"{" + body + b"}" if self.kind == "object" else b"[" + body + b"]"
@@ -416,23 +416,12 @@ class Node:
 
     def _join_items(self) -> bytes | None:
         """A list with nothing or one blank after each comma, with the changed ones put in; None where it is spaced else."""
-        parts, kids, source = self._list(), self._kids, self._source
-        room = len(source) - 2 - sum(map(len, parts))
-        comma = b"," if room == len(parts) - 1 else b", "
-        if comma == b", " and (room != 2 * len(parts) - 2 or not bytes(source).startswith(b", ".join(parts), 1)):
+        parts, kids = self._list(), self._kids
+        comma = layout.comma_of(self._source, parts)
+        if comma is None:
             return None
         texts = [kid.raw if (kid := kids.get(i)) is not None and kid._dirty else part for i, part in enumerate(parts)]
         return b"".join((b"[", comma.join(texts), b"]"))
-
-    def _render_added(self, raw: bytes | msgspec.Raw) -> bytes:
-        if not self._added:
-            return bytes(raw)
-        new = b",".join([b"%b:%b" % (quote(name), layout.text(value)) for name, value in self._added.items()])
-        view = memoryview(raw)
-        end = len(view) - 1
-        while view[end - 1] in b" \t\n\r":
-            end -= 1
-        return b"".join((view[:end], b"," if end > 1 else b"", new, view[end:]))
 
 
 def _int(text: str) -> int | Decimal:

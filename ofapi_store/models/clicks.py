@@ -43,9 +43,7 @@ class Click(Base):
     gross_clicks: Mapped[int] = mapped_column(Integer)
     params: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
-    __table_args__ = (
-        Index("ix_clicks_pool_id_id", "pool_id", "id", sqlite_where=_HOLDS, postgresql_where=_HOLDS),
-    )
+    __table_args__ = (Index("ix_clicks_pool_id_id", "pool_id", "id", sqlite_where=_HOLDS, postgresql_where=_HOLDS),)
 
 
 class ClickVisitor(Base):

@@ -117,5 +117,3 @@ class PostbackResponse(Base):
         Index("ix_postback_responses_postback_id_id", "postback_id", "id"),
         Index("ix_postback_responses_created_at", "created_at"),
     )
-
-

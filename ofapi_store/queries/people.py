@@ -47,9 +47,7 @@ def search(conn: Connection, account_ids: Sequence[str], text: str, *, after: in
         fits = [func.lower(FANS.c[name]).like(like, escape="\\") for name in ("username", "name")]
         newest = newest.where(or_(*fits))
     found = newest.order_by(FANS.c.fan_id).limit(limit).subquery()
-    query = select(*_COLUMNS).join(
-        found, (FANS.c.fan_id == found.c.fan_id) & (FANS.c.account_id == found.c.account_id)
-    )
+    query = select(*_COLUMNS).join(found, (FANS.c.fan_id == found.c.fan_id) & (FANS.c.account_id == found.c.account_id))
     return [FanRow(*row) for row in conn.execute(query.order_by(FANS.c.fan_id))]
 
 

@@ -24,7 +24,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=100_000, help="webhooks: events of the backlog [100000]")
     parser.add_argument("--rows", type=int, default=1_000_000, help="exports: rows of the export [1000000]")
     parser.add_argument("--clicks", type=int, default=1_000_000, help="links: clicks of the large link [1000000]")
-    parser.add_argument("--answered", type=int, default=100_000, help="links: clicks over two kill -9, 0 is none [100000]")
+    parser.add_argument(
+        "--answered", type=int, default=100_000, help="links: clicks over two kill -9, 0 is none [100000]"
+    )
     parser.add_argument("--store", choices=["sqlite", "postgresql"], action="append", help="links: only this [both]")
     parser.add_argument("--web", action="store_true", help="memory: with mitmweb")
     parser.add_argument("--rules", type=Path, default=REPO / "rules", help="folder of rules [rules]")

@@ -19,15 +19,25 @@ from scripts.simulator.server import Listeners
 from scripts.simulator.world import Options, World
 
 HELP = {
-    "seed": "same seed, same world", "creators": "connected accounts", "cents": "prices with cents everywhere", "now": "fixed date of the world (ISO 8601)",
-    "cdn_host": "host pattern of media URLs; {n} is 1 to 3", "cdn_scheme": "scheme of media URLs", "cdn_ttl_s": "seconds that a media URL is valid",
-    "storage_base": "base URL of upload slots (default: the CDN listener)", "latency_s": "delay of each answer", "log_keep": "log records kept in memory",
-    "cache_gets": "answer equal GETs from a cache (benchmarks)", "compress": "compress answers as the client accepts",
+    "seed": "same seed, same world",
+    "creators": "connected accounts",
+    "cents": "prices with cents everywhere",
+    "now": "fixed date of the world (ISO 8601)",
+    "cdn_host": "host pattern of media URLs; {n} is 1 to 3",
+    "cdn_scheme": "scheme of media URLs",
+    "cdn_ttl_s": "seconds that a media URL is valid",
+    "storage_base": "base URL of upload slots (default: the CDN listener)",
+    "latency_s": "delay of each answer",
+    "log_keep": "log records kept in memory",
+    "cache_gets": "answer equal GETs from a cache (benchmarks)",
+    "compress": "compress answers as the client accepts",
 }
 
 
 def parser() -> argparse.ArgumentParser:
-    cli = argparse.ArgumentParser(prog="python -m scripts.simulator", description="A simulated OnlyFans on loopback. Sizes are per creator.")
+    cli = argparse.ArgumentParser(
+        prog="python -m scripts.simulator", description="A simulated OnlyFans on loopback. Sizes are per creator."
+    )
     cli.add_argument("--port", type=int, default=0, help="API port (0: any free one)")
     cli.add_argument("--cdn-port", type=int, default=0, help="CDN port (0: any free one)")
     cli.add_argument("--log", type=Path, help="append one JSON line per request")
@@ -40,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
         elif field.name == "now":
             cli.add_argument(name, type=moment, default=None, help=text)
         else:
-            cli.add_argument(name, type=type(field.default), default=field.default, help=f"{text} (default {field.default!r})")
+            cli.add_argument(
+                name, type=type(field.default), default=field.default, help=f"{text} (default {field.default!r})"
+            )
     return cli
 
 
@@ -61,8 +73,13 @@ async def serve(args: argparse.Namespace) -> None:
     app = App(World(options), log)
     listeners = Listeners(app, port=args.port, cdn_port=args.cdn_port)
     await listeners.start()
-    ready = {"api_url": listeners.api_url, "cdn_url": listeners.cdn_url, "pid": os.getpid(), "log": str(args.log) if args.log else None,
-             "accounts": [events.account(who) for who in app.world.creators]}
+    ready = {
+        "api_url": listeners.api_url,
+        "cdn_url": listeners.cdn_url,
+        "pid": os.getpid(),
+        "log": str(args.log) if args.log else None,
+        "accounts": [events.account(who) for who in app.world.creators],
+    }
     if args.ready_file:
         write_atomically(args.ready_file, json.dumps(ready))
     print(f"API {listeners.api_url}   CDN {listeners.cdn_url}   control {listeners.api_url}/__sim__/world", flush=True)

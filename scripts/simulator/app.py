@@ -26,7 +26,11 @@ from scripts.simulator.world import World
 BASE = "/api2/v2"
 STORAGE = ("/upload/", "/file/upload")
 # What real answers carry and no client of a gateway should see
-INTERNALS = (("Set-Cookie", "csrf=upstream-secret; Path=/; Secure; HttpOnly"), ("CF-RAY", "8f00ba4-FRA"), ("X-Upstream-Node", "web-17"))
+INTERNALS = (
+    ("Set-Cookie", "csrf=upstream-secret; Path=/; Secure; HttpOnly"),
+    ("CF-RAY", "8f00ba4-FRA"),
+    ("X-Upstream-Node", "web-17"),
+)
 HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><center><h1>{0}</h1></center><hr><center>nginx</center></body></html>"
 JSON = {"Content-Type": "application/json"}
 
@@ -68,7 +72,10 @@ class App:
     async def _answer(
         self, request: web.BaseRequest, kind: str, who: Creator | None, faults: list[Fault]
     ) -> tuple[web.StreamResponse | None, int]:
-        pause = sum(float(fault.params.get("seconds", 0.2)) for fault in faults if fault.kind == "latency") + self.world.options.latency_s
+        pause = (
+            sum(float(fault.params.get("seconds", 0.2)) for fault in faults if fault.kind == "latency")
+            + self.world.options.latency_s
+        )
         if pause:
             await asyncio.sleep(pause)
         kinds = {fault.kind: fault.params for fault in faults}
@@ -122,7 +129,9 @@ class App:
         method = "GET" if request.method == "HEAD" else request.method
         found = TABLE.match(method, path)
         if found is None:
-            raise Fail(405 if TABLE.methods(path) else 404, "Method not allowed" if TABLE.methods(path) else "Not found")
+            raise Fail(
+                405 if TABLE.methods(path) else 404, "Method not allowed" if TABLE.methods(path) else "Not found"
+            )
         key = (who.id, who.version, request.raw_path)
         if self.world.options.cache_gets and method == "GET" and key in self._cache:
             return Reply(self._cache[key])
@@ -139,9 +148,15 @@ class App:
             self._cache[key] = reply.body = orjson.dumps(reply.body)
         return reply
 
-    async def _send(self, request: web.BaseRequest, reply: Reply, kinds: dict[str, Any]) -> tuple[web.StreamResponse, int]:
+    async def _send(
+        self, request: web.BaseRequest, reply: Reply, kinds: dict[str, Any]
+    ) -> tuple[web.StreamResponse, int]:
         body = reply.body if isinstance(reply.body, bytes) else orjson.dumps(reply.body)
-        headers = {**JSON, **reply.headers} if reply.content_type == "application/json" else {"Content-Type": reply.content_type, **reply.headers}
+        headers = (
+            {**JSON, **reply.headers}
+            if reply.content_type == "application/json"
+            else {"Content-Type": reply.content_type, **reply.headers}
+        )
         for name in ("huge_numbers", "duplicate_keys", "invalid_utf8", "invalid_json"):
             if name in kinds:
                 body = spoil(name, body)
@@ -182,7 +197,9 @@ def _error(status: int, message: str, headers: dict[str, str] | None = None) -> 
 
 def _rate_limit(params: dict[str, Any]) -> Reply:
     after = params.get("retry_after", 2)
-    return _error(429, params.get("message", "Too many requests"), None if after is None else {"Retry-After": str(after)})
+    return _error(
+        429, params.get("message", "Too many requests"), None if after is None else {"Retry-After": str(after)}
+    )
 
 
 def _page(params: dict[str, Any], status: int) -> Reply:
@@ -193,7 +210,12 @@ def _page(params: dict[str, Any], status: int) -> Reply:
 
 def _raw(params: dict[str, Any]) -> Reply:
     body = base64.b64decode(params["body_b64"]) if "body_b64" in params else str(params.get("body", "")).encode()
-    return Reply(body, params.get("status", 200), params.get("headers", {}), content_type=params.get("content_type", "application/json"))
+    return Reply(
+        body,
+        params.get("status", 200),
+        params.get("headers", {}),
+        content_type=params.get("content_type", "application/json"),
+    )
 
 
 def _redirect(params: dict[str, Any]) -> Reply:

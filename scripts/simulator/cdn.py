@@ -37,8 +37,14 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | bool | None:
 
 
 def _headers(spec: FileSpec) -> dict[str, str]:
-    return {"Content-Type": spec.content_type, "ETag": spec.etag, "Last-Modified": spec.last_modified, "Accept-Ranges": "bytes",
-            "Cache-Control": "max-age=86400", "X-Cache": "Hit from cloudfront"}
+    return {
+        "Content-Type": spec.content_type,
+        "ETag": spec.etag,
+        "Last-Modified": spec.last_modified,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "max-age=86400",
+        "X-Cache": "Hit from cloudfront",
+    }
 
 
 async def serve(request: web.BaseRequest, world: World, faults: list[Fault]) -> tuple[web.StreamResponse, int]:
@@ -53,7 +59,9 @@ async def serve(request: web.BaseRequest, world: World, faults: list[Fault]) -> 
     if request.headers.get("If-None-Match") == spec.etag or (
         "If-None-Match" not in request.headers and request.headers.get("If-Modified-Since") == spec.last_modified
     ):
-        return web.Response(status=304, headers={key: headers[key] for key in ("ETag", "Last-Modified", "Cache-Control")}), 0
+        return web.Response(
+            status=304, headers={key: headers[key] for key in ("ETag", "Last-Modified", "Cache-Control")}
+        ), 0
     wanted = byte_range(request.headers.get("Range"), spec.size)
     if request.headers.get("If-Range", spec.etag) != spec.etag:
         wanted = None

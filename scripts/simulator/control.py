@@ -53,7 +53,10 @@ def _log(app: App, method: str) -> Any:
 
 
 def _world(app: App, _method: str) -> Any:
-    return {**Truth(app.world).summary(), "options": {key: value for key, value in asdict(app.world.options).items() if key != "now"}}
+    return {
+        **Truth(app.world).summary(),
+        "options": {key: value for key, value in asdict(app.world.options).items() if key != "now"},
+    }
 
 
 def _reset(app: App, method: str) -> Any:
@@ -66,7 +69,10 @@ def _reset(app: App, method: str) -> Any:
 
 
 PLAIN: dict[str, Callable[[App, str], Any]] = {
-    "log": _log, "world": _world, "reset": _reset, "accounts": lambda app, _method: [events.account(who) for who in app.world.creators],
+    "log": _log,
+    "world": _world,
+    "reset": _reset,
+    "accounts": lambda app, _method: [events.account(who) for who in app.world.creators],
 }
 
 
@@ -80,7 +86,10 @@ def _faults(app: App, method: str, body: dict[str, Any]) -> Any:
 
 def _truth(app: App, parts: list[str]) -> Any:
     truth = Truth(app.world)
-    topic, who = parts[0], next((one for one in app.world.creators if parts[1:] and parts[1] in {str(one.id), one.username}), None)
+    topic, who = (
+        parts[0],
+        next((one for one in app.world.creators if parts[1:] and parts[1] in {str(one.id), one.username}), None),
+    )
     if who is None:
         raise LookupError("creator (truth/links|transactions|last-reply/CREATOR)")
     if topic == "links":

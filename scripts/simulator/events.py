@@ -22,8 +22,16 @@ from scripts.simulator.world import World
 def account(who: Creator) -> dict[str, Any]:
     """The login of a creator, as a connected account holds it."""
     return {
-        "id": who.id, "username": who.username, "name": who.name, "auth_id": str(who.id), "cookies": f"auth_id={who.id}; sess={who.sess}",
-        "user_agent": who.user_agent, "xbc": who.xbc, "email": who.email, "password": who.password, "otp_code": who.otp_code,
+        "id": who.id,
+        "username": who.username,
+        "name": who.name,
+        "auth_id": str(who.id),
+        "cookies": f"auth_id={who.id}; sess={who.sess}",
+        "user_agent": who.user_agent,
+        "xbc": who.xbc,
+        "email": who.email,
+        "password": who.password,
+        "otp_code": who.otp_code,
     }
 
 
@@ -48,7 +56,9 @@ def at(world: World, body: dict[str, Any]) -> datetime:
 
 def _note(who: Creator, kind: str, fan: Fan, when: datetime, *, cents: int, message: int | None = None) -> None:
     number = who.notifications[0]["id"] + 1 if who.notifications else 80_000_000 + who.id
-    who.notifications.insert(0, {"id": number, "kind": kind, "fan": fan.id, "at": when, "cents": cents, "message": message, "read": False})
+    who.notifications.insert(
+        0, {"id": number, "kind": kind, "fan": fan.id, "at": when, "cents": cents, "message": message, "read": False}
+    )
 
 
 def _pay(
@@ -70,8 +80,17 @@ def message(world: World, who: Creator, body: dict[str, Any]) -> dict[str, Any]:
     chat = who.chats.setdefault(fan.id, Chat(fan.id))
     mine = bool(body.get("mine"))
     number = max(world.new_id() + 10**10, chat.messages[-1].id + 1 if chat.messages else 0)
-    row = Message(number, fan.id, mine, as_html(str(body.get("text", "hello"))), when, int(body.get("price", 0)),
-                  opened=not body.get("price"), tip_cents=int(body.get("tip", 0)), new=not mine)
+    row = Message(
+        number,
+        fan.id,
+        mine,
+        as_html(str(body.get("text", "hello"))),
+        when,
+        int(body.get("price", 0)),
+        opened=not body.get("price"),
+        tip_cents=int(body.get("tip", 0)),
+        new=not mine,
+    )
     chat.messages.append(row)
     who.messages[number] = row
     chat.unread += not mine
@@ -104,13 +123,27 @@ def subscribe(world: World, who: Creator, body: dict[str, Any]) -> dict[str, Any
     price = int(body.get("price", 0 if trial else who.price_cents))
     days = int(body.get("days", link.days if link and trial else 30))
     renewal = bool(body.get("renew"))
-    span = add_span(who, fan, when, days=days, price=price, action="prolong" if renewal else "subscribe", via=None if renewal else link)
+    span = add_span(
+        who,
+        fan,
+        when,
+        days=days,
+        price=price,
+        action="prolong" if renewal else "subscribe",
+        via=None if renewal else link,
+    )
     if link:
         link.claims.sort(key=lambda claim: (claim.at, claim.id), reverse=True)
     text = "Recurring subscription from" if renewal else "Subscription from"
     paid = _pay(world, who, fan, kind="subs", text=text, cents=price, when=when) if price else None
     _note(who, "renewed" if renewal else "subs", fan, when, cents=price)
-    return {"fan": fan.id, "span": span.id, "at": iso(when), "end": iso(span.end), "transaction": paid.id if paid else None}
+    return {
+        "fan": fan.id,
+        "span": span.id,
+        "at": iso(when),
+        "end": iso(span.end),
+        "transaction": paid.id if paid else None,
+    }
 
 
 def click(_world: World, who: Creator, body: dict[str, Any]) -> dict[str, Any]:
@@ -136,11 +169,15 @@ def purchase(world: World, who: Creator, body: dict[str, Any]) -> dict[str, Any]
     """A fan unlocks a paid message (`message`, else the newest unopened one) or, with `kind: post`, a post."""
     fan, when = fan_of(world, who, body), at(world, body)
     if body.get("kind") == "post":
-        row = _pay(world, who, fan, kind="post", text="Post purchase by", cents=int(body.get("amount", 1000)), when=when)
+        row = _pay(
+            world, who, fan, kind="post", text="Post purchase by", cents=int(body.get("amount", 1000)), when=when
+        )
         return {"transaction": row.id, "fan": fan.id, "at": iso(row.created)}
     rows = who.chats[fan.id].messages if fan.id in who.chats else []
     wanted = body.get("message")
-    found = next((one for one in reversed(rows) if one.price_cents and (one.id == wanted if wanted else not one.opened)), None)
+    found = next(
+        (one for one in reversed(rows) if one.price_cents and (one.id == wanted if wanted else not one.opened)), None
+    )
     cents = found.price_cents if found else int(body.get("amount", 1000))
     row = _pay(world, who, fan, kind="chat_messages", text="Payment for message from", cents=cents, when=when)
     if found:
@@ -197,8 +234,17 @@ def verify_face(world: World, who: Creator, _body: dict[str, Any]) -> dict[str, 
 
 
 KINDS: dict[str, Callable[[World, Creator, dict[str, Any]], dict[str, Any]]] = {
-    "message": message, "subscribe": subscribe, "click": click, "tip": tip, "purchase": purchase, "expire": expire, "undo": undo,
-    "like-post": like_post, "delete-account": delete_account, "kill-session": kill_session, "verify-face": verify_face,
+    "message": message,
+    "subscribe": subscribe,
+    "click": click,
+    "tip": tip,
+    "purchase": purchase,
+    "expire": expire,
+    "undo": undo,
+    "like-post": like_post,
+    "delete-account": delete_account,
+    "kill-session": kill_session,
+    "verify-face": verify_face,
 }
 
 

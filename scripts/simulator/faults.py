@@ -23,7 +23,29 @@ import brotli
 import zstandard
 
 KINDS = frozenset(
-    ["latency", "rate_limit", "dead_session", "forbidden", "not_found", "server_error", "raw", "redirect", "reset", "close_on_reuse", "empty", "html", "truncate", "encoding", "chunked", "huge_numbers", "duplicate_keys", "invalid_utf8", "invalid_json", "lying_length", "slow"]
+    [
+        "latency",
+        "rate_limit",
+        "dead_session",
+        "forbidden",
+        "not_found",
+        "server_error",
+        "raw",
+        "redirect",
+        "reset",
+        "close_on_reuse",
+        "empty",
+        "html",
+        "truncate",
+        "encoding",
+        "chunked",
+        "huge_numbers",
+        "duplicate_keys",
+        "invalid_utf8",
+        "invalid_json",
+        "lying_length",
+        "slow",
+    ]
 )
 CODECS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, 6, mtime=0),
@@ -124,9 +146,17 @@ def spoil(kind: str, body: bytes) -> bytes:
         body = NUMBER.sub(rb"\g<1>\g<2>.10", body)
         return body[:1] + HUGE + (b"," if body[1:2] != b"}" else b"") + body[1:] if body[:1] == b"{" else body
     if kind == "duplicate_keys":
-        return body[:1] + b'"dup":1,"dup":2' + (b"," if body[1:2] != b"}" else b"") + body[1:] if body[:1] == b"{" else body
+        return (
+            body[:1] + b'"dup":1,"dup":2' + (b"," if body[1:2] != b"}" else b"") + body[1:]
+            if body[:1] == b"{"
+            else body
+        )
     if kind == "invalid_utf8":
-        return body.replace(b'"name":"', b'"name":"\xff\xfe', 1) if b'"name":"' in body else body[:1] + b'"bad":"\xc3\x28"' + b"," + body[1:]
+        return (
+            body.replace(b'"name":"', b'"name":"\xff\xfe', 1)
+            if b'"name":"' in body
+            else body[:1] + b'"bad":"\xc3\x28"' + b"," + body[1:]
+        )
     if kind == "invalid_json":
         return body[:-1] + b",]"
     return body

@@ -21,8 +21,14 @@ class RequestLog:
     def add(self, request: web.BaseRequest, kind: str, status: int, size: int, started: float) -> None:
         """`status` 0: the connection was closed without an answer."""
         record = {
-            "time": time.time(), "kind": kind, "method": request.method, "path": request.raw_path, "host": request.headers.get("Host", ""),
-            "headers": {name.lower(): value for name, value in request.headers.items()}, "status": status, "bytes": size,
+            "time": time.time(),
+            "kind": kind,
+            "method": request.method,
+            "path": request.raw_path,
+            "host": request.headers.get("Host", ""),
+            "headers": {name.lower(): value for name, value in request.headers.items()},
+            "status": status,
+            "bytes": size,
             "ms": round((time.perf_counter() - started) * 1000, 2),
         }
         self.records.append(record)

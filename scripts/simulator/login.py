@@ -34,7 +34,9 @@ def open_session(world: World, who: Creator, request: web.BaseRequest, pending: 
 
 
 def signed_in(who: Creator, sess: str) -> Reply:
-    return Reply({"id": who.id, "isAuth": True, "username": who.username}, cookies={"auth_id": str(who.id), "sess": sess})
+    return Reply(
+        {"id": who.id, "isAuth": True, "username": who.username}, cookies={"auth_id": str(who.id), "sess": sess}
+    )
 
 
 def start(world: World, request: web.BaseRequest, body: dict[str, Any]) -> Reply:

@@ -66,7 +66,6 @@ class Fan:
         return False
 
 
-
 @dataclass(slots=True)
 class Message:
     """One chat message; `fan_id` names the chat, `mine` says that the creator wrote it."""

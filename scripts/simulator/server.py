@@ -36,7 +36,9 @@ class Listeners:
         self._app.world.storage_url = self._app.storage_url
 
     async def _listen(self, handler: Callable[..., Any], port: int) -> str:
-        server = web.Server(handler, access_log=None, keepalive_timeout=3600, max_line_size=LINE_LIMIT, max_field_size=LINE_LIMIT)
+        server = web.Server(
+            handler, access_log=None, keepalive_timeout=3600, max_line_size=LINE_LIMIT, max_field_size=LINE_LIMIT
+        )
         runner = web.ServerRunner(server, shutdown_timeout=0.2)
         await runner.setup()
         site = web.TCPSite(runner, self._host, port, backlog=1024)

@@ -39,7 +39,9 @@ def shares(who: Creator) -> dict[str, list[tuple[Transaction, int]]]:
     by_fan = windows(who)
     for row in who.transactions:
         links = [
-            key for key, spans in by_fan.get(row.fan_id, {}).items() if any(start <= row.created < end for start, end in spans)
+            key
+            for key, spans in by_fan.get(row.fan_id, {}).items()
+            if any(start <= row.created < end for start, end in spans)
         ]
         for key in links:
             found[key].append((row, len(links)))
@@ -56,15 +58,40 @@ def link_view(who: Creator, link: Link, rows: list[tuple[Transaction, int]], now
     claims = []
     for claim in link.claims:
         period = periods(who.fans[claim.fan_id].spans, claim.span_id)
-        claims.append({"fan_id": claim.fan_id, "at": iso(claim.at), "deleted": who.fans[claim.fan_id].deleted,
-                       "start": iso(period[0]) if period else None, "end": iso(period[1]) if period else None})
+        claims.append(
+            {
+                "fan_id": claim.fan_id,
+                "at": iso(claim.at),
+                "deleted": who.fans[claim.fan_id].deleted,
+                "start": iso(period[0]) if period else None,
+                "end": iso(period[1]) if period else None,
+            }
+        )
     return {
-        "id": link.id, "kind": link.kind, "code": link.code, "name": link.name, "clicks": link.clicks, "subscribers": claimed_now(link, now),
-        "claims": claims, "revenue_net_cents": str(net), "revenue_net_cents_rounded": round(net), "chargebacks_net_cents": str(back),
+        "id": link.id,
+        "kind": link.kind,
+        "code": link.code,
+        "name": link.name,
+        "clicks": link.clicks,
+        "subscribers": claimed_now(link, now),
+        "claims": claims,
+        "revenue_net_cents": str(net),
+        "revenue_net_cents_rounded": round(net),
+        "chargebacks_net_cents": str(back),
         "spenders": sum(value > 0 for value in by_fan.values()),
         "by_fan_net_cents": {str(fan): str(value) for fan, value in sorted(by_fan.items())},
-        "transactions": [{"id": row.id, "fan_id": row.fan_id, "at": iso(row.created), "net_cents": row.net_cents, "split": split,
-                          "status": row.status, "chargeback": row.chargeback_at is not None} for row, split in rows],
+        "transactions": [
+            {
+                "id": row.id,
+                "fan_id": row.fan_id,
+                "at": iso(row.created),
+                "net_cents": row.net_cents,
+                "split": split,
+                "status": row.status,
+                "chargeback": row.chargeback_at is not None,
+            }
+            for row, split in rows
+        ],
     }
 
 
@@ -101,16 +128,40 @@ class Truth:
 
     def transactions(self, creator: int | str | Creator) -> list[dict[str, Any]]:
         """Every transaction with its true kind (`""`: the description does not tell)."""
-        return [{"id": row.id, "fan_id": row.fan_id, "kind": row.kind, "description": row.description, "amount_cents": row.amount_cents,
-                 "net_cents": row.net_cents, "at": iso(row.created), "status": row.status, "tips_source": row.tips_source,
-                 "chargeback_at": iso(row.chargeback_at)} for row in self._who(creator).transactions]
+        return [
+            {
+                "id": row.id,
+                "fan_id": row.fan_id,
+                "kind": row.kind,
+                "description": row.description,
+                "amount_cents": row.amount_cents,
+                "net_cents": row.net_cents,
+                "at": iso(row.created),
+                "status": row.status,
+                "tips_source": row.tips_source,
+                "chargeback_at": iso(row.chargeback_at),
+            }
+            for row in self._who(creator).transactions
+        ]
 
     def summary(self) -> dict[str, Any]:
         return {
-            "seed": self._world.options.seed, "now": iso(self._world.now()), "base": iso(self._world.base),
-            "creators": [{
-                "id": who.id, "username": who.username, "fans": sum(not fan.deleted for fan in who.fans.values()), "chats": len(who.chats),
-                "messages": len(who.messages), "transactions": len(who.transactions), "campaigns": len(who.link_list("campaign")),
-                "trials": len(who.link_list("trial")), "posts": len(who.posts), "media": len(who.vault),
-            } for who in self._world.creators],
+            "seed": self._world.options.seed,
+            "now": iso(self._world.now()),
+            "base": iso(self._world.base),
+            "creators": [
+                {
+                    "id": who.id,
+                    "username": who.username,
+                    "fans": sum(not fan.deleted for fan in who.fans.values()),
+                    "chats": len(who.chats),
+                    "messages": len(who.messages),
+                    "transactions": len(who.transactions),
+                    "campaigns": len(who.link_list("campaign")),
+                    "trials": len(who.link_list("trial")),
+                    "posts": len(who.posts),
+                    "media": len(who.vault),
+                }
+                for who in self._world.creators
+            ],
         }

@@ -51,7 +51,12 @@ def test_chats_fill_fans_and_their_last_messages(plan: Plan) -> None:
     found = seen(plan, "chats-list", body)
     assert [row["fan_id"] for row in found["fans"]] == [5, 6]
     (message,) = found["messages"]
-    assert (message["message_id"], message["fan_id"], message["from_user_id"], message["is_sent_by_me"]) == (9, 5, 1, True)
+    assert (message["message_id"], message["fan_id"], message["from_user_id"], message["is_sent_by_me"]) == (
+        9,
+        5,
+        1,
+        True,
+    )
 
 
 def test_messages_belong_to_the_chat_of_the_path(plan: Plan) -> None:

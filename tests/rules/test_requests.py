@@ -37,14 +37,32 @@ CASES: list[tuple[str, str, Any, str, Any]] = [
         None,
     ),
     ("users.yaml", "GET users/list?ids=1,2", None, "GET users/list?m[]=1&m[]=2", None),
-    ("notifications.yaml", "GET notifications?type=tips&limit=2", None, "GET users/notifications?format=infinite&type=tip&limit=2", None),
+    (
+        "notifications.yaml",
+        "GET notifications?type=tips&limit=2",
+        None,
+        "GET users/notifications?format=infinite&type=tip&limit=2",
+        None,
+    ),
     ("tracking-links.yaml", "GET tracking-links/3/subscribers?limit=2", None, "GET campaigns/3/claimers?limit=2", None),
     # bodies that upstream wants and the client does not send
     ("messages.yaml", "DELETE chats/5/messages/9", None, "DELETE messages/9", {"withUserId": 5}),
     ("messages.yaml", "POST chats/5/messages/9/like", None, "POST messages/9/like", {"withUserId": 5}),
     ("fans.yaml", "DELETE fans/5/notes", None, "PUT subscriptions/5", {"notice": ""}),
-    ("posts.yaml", "POST posts/3/comments?text=hi&answerTo=4", None, "POST posts/3/comments", {"text": "hi", "answerTo": 4}),
-    ("promotions.yaml", "POST bundles?discount=10&duration=3", None, "POST subscriptions/bundles", {"discount": 10, "duration": 3}),
+    (
+        "posts.yaml",
+        "POST posts/3/comments?text=hi&answerTo=4",
+        None,
+        "POST posts/3/comments",
+        {"text": "hi", "answerTo": 4},
+    ),
+    (
+        "promotions.yaml",
+        "POST bundles?discount=10&duration=3",
+        None,
+        "POST subscriptions/bundles",
+        {"discount": 10, "duration": 3},
+    ),
     # names in bodies
     ("fans.yaml", "PUT fans/5/notes", {"notes": "x"}, "PUT subscriptions/5", {"notice": "x"}),
     ("tracking-links.yaml", "POST tracking-links", {"name": "x"}, "POST campaigns", {"campaignName": "x"}),
@@ -55,11 +73,23 @@ CASES: list[tuple[str, str, Any, str, Any]] = [
         "POST trials",
         {"trialLinkName": "x", "subscribeDays": 7, "subscribeCounts": 5, "expiredAt": None},
     ),
-    ("settings.yaml", "PATCH settings/welcome-message", {"enabled": True}, "PATCH users/me", {"replyOnSubscribe": True}),
+    (
+        "settings.yaml",
+        "PATCH settings/welcome-message",
+        {"enabled": True},
+        "PATCH users/me",
+        {"replyOnSubscribe": True},
+    ),
     # methods
     ("chats.yaml", "POST chats/5/mark-as-unread", None, "DELETE chats/5/mark-as-read", None),
     ("vault.yaml", "DELETE media/vault/delete-media", {"mediaIds": [1]}, "PUT vault/media/hidden", {"mediaIds": [1]}),
-    ("user-lists.yaml", "PUT user-lists/8", {"name": "x", "is_pinned_to_feed": True}, "PATCH lists/8", {"name": "x", "isPinnedToFeed": True}),
+    (
+        "user-lists.yaml",
+        "PUT user-lists/8",
+        {"name": "x", "is_pinned_to_feed": True},
+        "PATCH lists/8",
+        {"name": "x", "isPinnedToFeed": True},
+    ),
 ]
 
 

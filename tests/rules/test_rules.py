@@ -27,10 +27,24 @@ SPELLINGS = [
 ]
 
 PAGED = [
-    "chats-list", "messages-list", "engagement-buyers", "engagement-direct-messages", "engagement-mass-messages",
-    "fans-all", "fans-active", "fans-expired", "fans-latest", "following-all", "following-active",
-    "following-expired", "release-forms-taggable-users", "shared-tracking-links-list", "shared-trial-links-list",
-    "tracking-links-list", "trial-links-list", "transactions-list",
+    "chats-list",
+    "messages-list",
+    "engagement-buyers",
+    "engagement-direct-messages",
+    "engagement-mass-messages",
+    "fans-all",
+    "fans-active",
+    "fans-expired",
+    "fans-latest",
+    "following-all",
+    "following-active",
+    "following-expired",
+    "release-forms-taggable-users",
+    "shared-tracking-links-list",
+    "shared-trial-links-list",
+    "tracking-links-list",
+    "trial-links-list",
+    "transactions-list",
 ]
 """Live rules of contract 1.2; the four stored lists and the search page by their handlers."""
 

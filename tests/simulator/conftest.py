@@ -10,7 +10,16 @@ import pytest
 from scripts.simulator import Simulator
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-SIZES: dict[str, Any] = {"fans": 60, "chats": 12, "messages": 400, "transactions": 260, "campaigns": 9, "trials": 5, "posts": 24, "media": 30}
+SIZES: dict[str, Any] = {
+    "fans": 60,
+    "chats": 12,
+    "messages": 400,
+    "transactions": 260,
+    "campaigns": 9,
+    "trials": 5,
+    "posts": 24,
+    "media": 30,
+}
 
 
 @pytest.fixture

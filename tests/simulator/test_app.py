@@ -11,7 +11,9 @@ from scripts.simulator import Simulator
 from tests.simulator.conftest import client_of
 
 
-@pytest.mark.parametrize("header", [{"Cookie": "auth_id=1; sess=x"}, {"Cookie": ""}, {"User-Agent": "other"}, {"x-bc": "other"}])
+@pytest.mark.parametrize(
+    "header", [{"Cookie": "auth_id=1; sess=x"}, {"Cookie": ""}, {"User-Agent": "other"}, {"x-bc": "other"}]
+)
 def test_wrong_login_is_401(sim: Simulator, header: dict[str, str]) -> None:
     """Cookies, user agent, and x-bc when it is sent, must be the creator's."""
     answer = client_of(sim, **header).get("/users/me")
@@ -23,7 +25,10 @@ def test_sess_of_another_creator_is_401(sim: Simulator) -> None:
     """`auth_id` and `sess` must belong together."""
     one, two = sim.creators
     cookies = f"auth_id={one.auth_id}; sess={two.cookies.split('sess=')[1]}"
-    assert client_of(sim, Cookie=cookies, **{"User-Agent": two.user_agent, "x-bc": two.xbc}).get("/users/me").status_code == 401
+    assert (
+        client_of(sim, Cookie=cookies, **{"User-Agent": two.user_agent, "x-bc": two.xbc}).get("/users/me").status_code
+        == 401
+    )
 
 
 def test_cookies_choose_the_creator(sim: Simulator) -> None:
@@ -55,7 +60,12 @@ def test_requests_are_logged(sim: Simulator, api: httpx.Client) -> None:
     body = api.get("/chats", params={"limit": 3}).content
     httpx.get(sim.api_url + "/__sim__/world")
     (record,) = sim.requests
-    assert (record["method"], record["path"], record["status"], record["kind"]) == ("GET", "/api2/v2/chats?limit=3", 200, "api")
+    assert (record["method"], record["path"], record["status"], record["kind"]) == (
+        "GET",
+        "/api2/v2/chats?limit=3",
+        200,
+        "api",
+    )
     assert record["bytes"] == len(body)
     assert record["headers"]["user-agent"] == sim.creators[0].user_agent
 

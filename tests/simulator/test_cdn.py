@@ -99,9 +99,16 @@ def test_upload_steps(sim: Simulator, api: httpx.Client, get: Get) -> None:
     data = b"\x89PNG" + bytes(5000)
     probe = {"h": hashlib.md5(data).hexdigest(), "size": len(data)}
     assert api.get("/vault/media/hash", params=probe).status_code == 404
-    slot = api.post("/upload/signed/create", json={"key": "upload/abc/new%20one.png", "parts": 1, "contentType": "image/png"}).json()
+    slot = api.post(
+        "/upload/signed/create", json={"key": "upload/abc/new%20one.png", "parts": 1, "contentType": "image/png"}
+    ).json()
     tag = httpx.put(slot["putUrl"], content=data).headers["ETag"]
-    form = {"file[Key]": "upload/abc/new%20one.png", "file[ETag]": tag, "file[name]": "new.png", "additional[user]": str(sim.creators[0].id)}
+    form = {
+        "file[Key]": "upload/abc/new%20one.png",
+        "file[ETag]": tag,
+        "file[name]": "new.png",
+        "additional[user]": str(sim.creators[0].id),
+    }
     parts = {name: (None, value) for name, value in form.items()}
     done = httpx.post(sim.cdn_url + "/file/upload", files=parts, headers={"Host": "convert.onlyfans.com"}).json()
     assert {"processId", "host", "sourceUrl", "extra", "additional", "thumbs"} <= done.keys()

@@ -42,7 +42,9 @@ def test_subscribe_through_a_link(sim: Simulator, get: Get) -> None:
 def httpx_create(sim: Simulator) -> int:
     account = sim.creators[0]
     headers = {"Cookie": account.cookies, "User-Agent": account.user_agent}
-    return int(httpx.post(sim.api_url + "/api2/v2/campaigns", json={"campaignName": "c"}, headers=headers).json()[0]["id"])
+    return int(
+        httpx.post(sim.api_url + "/api2/v2/campaigns", json={"campaignName": "c"}, headers=headers).json()[0]["id"]
+    )
 
 
 def test_truth_of_a_small_history(sim: Simulator) -> None:
@@ -74,7 +76,9 @@ def test_purchase_expiry_and_deletion(sim: Simulator, get: Get) -> None:
     expired = get("/subscriptions/subscribers", type="expired", format="infinite", limit=50)["list"]
     assert fan in {row["id"] for row in expired}
     sim.happen("delete-account", fan=fan)
-    assert fan not in {row["id"] for row in get("/subscriptions/subscribers", type="expired", format="infinite", limit=50)["list"]}
+    assert fan not in {
+        row["id"] for row in get("/subscriptions/subscribers", type="expired", format="infinite", limit=50)["list"]
+    }
     assert get("/payouts/transactions", limit=1)["list"][0]["id"] == paid["transaction"]
 
 
@@ -96,7 +100,10 @@ def test_reset_gives_the_generated_world(sim: Simulator, api: httpx.Client) -> N
     assert api.get("/users/me").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["truth/links/creator1", "truth/transactions/creator1", "truth/last-reply/creator1", "world", "accounts", "log"])
+@pytest.mark.parametrize(
+    "path",
+    ["truth/links/creator1", "truth/transactions/creator1", "truth/last-reply/creator1", "world", "accounts", "log"],
+)
 def test_control_answers(sim: Simulator, path: str) -> None:
     """Every control read answers JSON."""
     assert httpx.get(f"{sim.api_url}/__sim__/{path}").status_code == 200

@@ -22,7 +22,9 @@ def raw_get(sim: Simulator, path: str = "/users/me", **headers: str) -> tuple[ht
     """One request whose body is neither decoded nor completed."""
     account = sim.creators[0]
     connection = http.client.HTTPConnection(urlsplit(sim.api_url).netloc, timeout=10)
-    connection.request("GET", "/api2/v2" + path, headers={"Cookie": account.cookies, "User-Agent": account.user_agent, **headers})
+    connection.request(
+        "GET", "/api2/v2" + path, headers={"Cookie": account.cookies, "User-Agent": account.user_agent, **headers}
+    )
     answer = connection.getresponse()
     try:
         return answer, answer.read()
@@ -55,7 +57,9 @@ def test_latency(sim: Simulator, api: httpx.Client) -> None:
         ("redirect", {"location": "https://evil.test/"}, 302, b""),
     ],
 )
-def test_answers_that_stand_in(sim: Simulator, api: httpx.Client, kind: str, params: dict[str, object], status: int, body: bytes) -> None:
+def test_answers_that_stand_in(
+    sim: Simulator, api: httpx.Client, kind: str, params: dict[str, object], status: int, body: bytes
+) -> None:
     """These kinds replace the answer, once."""
     sim.faults.add(kind, **params)
     answer = api.get("/users/me")
@@ -72,7 +76,12 @@ def test_encodings(sim: Simulator, name: str) -> None:
     plain = raw_get(sim)[1]
     sim.faults.add("encoding", name=name)
     answer, body = raw_get(sim)
-    decode = {"gzip": gzip.decompress, "br": brotli.decompress, "zstd": zstandard.decompress, "deflate": zlib.decompress}[name]
+    decode = {
+        "gzip": gzip.decompress,
+        "br": brotli.decompress,
+        "zstd": zstandard.decompress,
+        "deflate": zlib.decompress,
+    }[name]
     assert answer.headers["Content-Encoding"] == name
     assert decode(body) == plain
 
@@ -125,7 +134,9 @@ def test_close_on_reuse(sim: Simulator) -> None:
 
 def test_matching(sim: Simulator, api: httpx.Client) -> None:
     """A fault hits what it names: method, path, account, after `skip`, `count` times, until it is removed."""
-    fault = sim.faults.add("forbidden", method="GET", path=r"^/api2/v2/chats\?", account=sim.creators[0].id, skip=1, count=0)
+    fault = sim.faults.add(
+        "forbidden", method="GET", path=r"^/api2/v2/chats\?", account=sim.creators[0].id, skip=1, count=0
+    )
     assert api.get("/users/me").status_code == 200
     assert client_of(sim, 1).get("/chats?limit=1").status_code == 200
     assert [api.get("/chats?limit=1").status_code for _ in range(3)] == [200, 403, 403]

@@ -9,7 +9,11 @@ from scripts.simulator import Simulator
 
 Get = Callable[..., Any]
 OFFSET = [
-    ("/subscriptions/subscribers?type=all&format=infinite", "list", lambda who: {fan.id for fan in who.fans.values() if not fan.deleted}),
+    (
+        "/subscriptions/subscribers?type=all&format=infinite",
+        "list",
+        lambda who: {fan.id for fan in who.fans.values() if not fan.deleted},
+    ),
     ("/chats", "list", lambda who: {chat.messages[-1].id for chat in who.chats.values()}),
     ("/campaigns?pagination=1&with_deleted=1", "list", lambda who: {link.id for link in who.link_list("campaign")}),
     ("/trials", "list", lambda who: {link.id for link in who.link_list("trial")}),
@@ -25,7 +29,9 @@ OFFSET = [
 
 
 @pytest.mark.parametrize(("path", "key", "expected"), OFFSET, ids=[row[0].split("?")[0] for row in OFFSET])
-def test_offset_visits_each_row_once(sim: Simulator, get: Get, path: str, key: str, expected: Callable[[Any], set[Any]]) -> None:
+def test_offset_visits_each_row_once(
+    sim: Simulator, get: Get, path: str, key: str, expected: Callable[[Any], set[Any]]
+) -> None:
     """Stepping the offset by the limit until hasMore is false gives every row exactly once."""
     path, _, query = path.partition("?")
     fixed = dict(part.split("=") for part in query.split("&") if part)

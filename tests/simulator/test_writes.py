@@ -31,7 +31,15 @@ def test_sent_message_is_the_newest(api: httpx.Client, get: Get, fan: int) -> No
     assert get(f"/chats/{fan}/messages", limit=1)["list"][0]["id"] != sent["id"]
 
 
-@pytest.mark.parametrize("body", [{}, {"text": "x", "price": 5}, {"text": "x", "mediaFiles": [1]}, {"text": "x", "mediaFiles": [{"processId": "no"}]}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"text": "x", "price": 5},
+        {"text": "x", "mediaFiles": [1]},
+        {"text": "x", "mediaFiles": [{"processId": "no"}]},
+    ],
+)
 def test_bad_message_is_400(api: httpx.Client, fan: int, body: dict[str, Any]) -> None:
     """Nothing to send, a price without media, and media that do not exist are refused."""
     assert api.post(f"/chats/{fan}/messages", json=body).status_code == 400
@@ -39,6 +47,7 @@ def test_bad_message_is_400(api: httpx.Client, fan: int, body: dict[str, Any]) -
 
 def test_chat_state(api: httpx.Client, get: Get, sim: Simulator, fan: int) -> None:
     """Reading, marking unread, muting, hiding and deleting a chat show in the list."""
+
     def state() -> dict[str, Any]:
         return next(row for row in get("/chats", limit=100)["list"] if row["withUser"]["id"] == fan)
 
@@ -140,7 +149,12 @@ def test_settings_and_money(api: httpx.Client, get: Get) -> None:
     api.patch("/users/me/settings/blocked-countries", json={"blockedCountries": ["US"]})
     api.post("/users/notifications/settings/tabs-order", json={"tabs": ["tips", "all"]})
     me, settings = get("/users/me"), get("/users/me/settings")
-    assert (me["about"], me["subscribePrice"], settings["blockedCountries"], settings["replyOnSubscribe"]) == ("new", 12, ["US"], False)
+    assert (me["about"], me["subscribePrice"], settings["blockedCountries"], settings["replyOnSubscribe"]) == (
+        "new",
+        12,
+        ["US"],
+        False,
+    )
     assert get("/users/notifications/settings/tabs-order") == ["tips", "all"]
     (promotion,) = api.post("/promotions", json={"discount": 10, "offerLimit": 5, "message": "hi"}).json()
     api.post(f"/promotions/{promotion['id']}/finish")

@@ -24,22 +24,39 @@ def vault(who: Creator, options: Options, rng: random.Random, base: datetime, fi
     for position in range(options.media):
         number += rng.randrange(1, 50)
         kind = rng.choices(("photo", "video", "gif", "audio"), (70, 22, 5, 3))[0]
-        size = 2048 if position == 0 else int(2048 * 1000 ** rng.random()) if kind != "video" else int(200_000 * 200 ** rng.random())
+        size = (
+            2048
+            if position == 0
+            else int(2048 * 1000 ** rng.random())
+            if kind != "video"
+            else int(200_000 * 200 ** rng.random())
+        )
         if position == 1:
             kind, size = "video", LARGEST
         created = base - timedelta(days=rng.random() * 380, seconds=position)
         key = hashlib.md5(f"{options.seed}:{number}".encode()).hexdigest()
         media = Media(
-            id=number, kind=kind, key=key, created=created, size=size,
-            width=rng.choice((960, 1080, 2316)), height=rng.choice((1280, 1440, 3088)),
+            id=number,
+            kind=kind,
+            key=key,
+            created=created,
+            size=size,
+            width=rng.choice((960, 1080, 2316)),
+            height=rng.choice((1280, 1440, 3088)),
             duration=rng.randrange(5, 600) if kind in {"video", "audio"} else 0,
-            likes=rng.randrange(200), tips_cents=rng.choice((0, 0, 500, 2000)),
+            likes=rng.randrange(200),
+            tips_cents=rng.choice((0, 0, 500, 2000)),
         )
         who.vault[number] = media
         register(media, files)
     for offset, name in enumerate(("Stories", "Messages", "Posts", "Beach", "Gym")):
         number = who.id + 500 + offset
-        who.vault_lists[number] = {"id": number, "name": name, "type": "custom" if offset > 2 else name.lower(), "created": base}
+        who.vault_lists[number] = {
+            "id": number,
+            "name": name,
+            "type": "custom" if offset > 2 else name.lower(),
+            "created": base,
+        }
         for media in list(who.vault.values())[offset::7]:
             media.lists.add(number)
 
@@ -54,10 +71,14 @@ def variants(media: Media) -> list[tuple[str, int]]:
     """(file name, bytes): full, preview, square preview, thumb; then 240p and 720p of a video."""
     ext = EXT[media.kind]
     rows = [(f"{media.width}x{media.height}_{media.key}.{ext}", media.size)]
-    rows += [(f"{side}_{media.key}.jpg", max(2048, min(media.size // part, 400_000))) for side, part in
-             (("960x1280", 3), ("300x300", 20), ("150x150", 40))]
+    rows += [
+        (f"{side}_{media.key}.jpg", max(2048, min(media.size // part, 400_000)))
+        for side, part in (("960x1280", 3), ("300x300", 20), ("150x150", 40))
+    ]
     if media.kind == "video":
-        rows += [(f"{side}_{media.key}.mp4", max(4096, media.size // part)) for side, part in (("240p", 8), ("720p", 2))]
+        rows += [
+            (f"{side}_{media.key}.mp4", max(4096, media.size // part)) for side, part in (("240p", 8), ("720p", 2))
+        ]
     return rows
 
 
@@ -71,7 +92,10 @@ def posts(who: Creator, options: Options, rng: random.Random, base: datetime) ->
         first = rng.randrange(len(photos)) if photos else 0
         who.posts[number] = post(number, texts[position % len(texts)], photos[first : first + rng.randrange(4)], when)
         who.posts[number].update(
-            price=rng.choice((0, 0, 0, 1000)), likes=rng.randrange(300), looks=rng.randrange(3000), pinned=position in {3, 9},
+            price=rng.choice((0, 0, 0, 1000)),
+            likes=rng.randrange(300),
+            looks=rng.randrange(3000),
+            pinned=position in {3, 9},
             archived=position % 29 == 7,
         )
         people = list(who.fans.values())[: rng.randrange(8)]
@@ -85,8 +109,22 @@ def posts(who: Creator, options: Options, rng: random.Random, base: datetime) ->
 
 
 def post(number: int, text: str, media: list[int], when: datetime) -> dict[str, Any]:
-    return {"id": number, "text": text, "media": list(media), "at": when, "price": 0, "likes": 0, "looks": 0, "liked": False,
-            "pinned": False, "archived": False, "labels": [], "comments": [], "tips_cents": 0, "expires": None}
+    return {
+        "id": number,
+        "text": text,
+        "media": list(media),
+        "at": when,
+        "price": 0,
+        "likes": 0,
+        "looks": 0,
+        "liked": False,
+        "pinned": False,
+        "archived": False,
+        "labels": [],
+        "comments": [],
+        "tips_cents": 0,
+        "expires": None,
+    }
 
 
 def comment(number: int, author: int, text: str, when: datetime) -> dict[str, Any]:
@@ -112,5 +150,15 @@ def stories(who: Creator, rng: random.Random, base: datetime) -> None:
 
 
 def story(number: int, media: list[int], when: datetime) -> dict[str, Any]:
-    return {"id": number, "media": list(media), "at": when, "watched": False, "viewers": [], "likes": 0, "tips_cents": 0,
-            "texts": [], "question": None, "canvas": (1080, 1920)}
+    return {
+        "id": number,
+        "media": list(media),
+        "at": when,
+        "watched": False,
+        "viewers": [],
+        "likes": 0,
+        "tips_cents": 0,
+        "texts": [],
+        "question": None,
+        "canvas": (1080, 1920),
+    }

@@ -12,7 +12,18 @@ from scripts.simulator.model import Claim, Creator, Fan, Link, Span
 if TYPE_CHECKING:
     from scripts.simulator.world import Options
 
-PLACES = ["Reddit", "Twitter", "Instagram", "TikTok", "Telegram", "Newsletter", "Podcast", "Forum", "Banner", "Shoutout"]
+PLACES = [
+    "Reddit",
+    "Twitter",
+    "Instagram",
+    "TikTok",
+    "Telegram",
+    "Newsletter",
+    "Podcast",
+    "Forum",
+    "Banner",
+    "Shoutout",
+]
 TRIAL_DAYS = (1, 3, 7, 14, 30)
 
 
@@ -85,7 +96,9 @@ def _chain(who: Creator, fan: Fan, when: datetime, pool: list[Link], *, rng: ran
         stacked = _pick(pool, span.end, rng) if rng.random() < 0.08 else None
         if stacked and stacked.kind == "campaign":
             early = span.end - timedelta(days=min(days, 3) / 2)
-            span = add_span(who, fan, early.replace(microsecond=0), days=30, price=who.price_cents, action="subscribe", via=stacked)
+            span = add_span(
+                who, fan, early.replace(microsecond=0), days=30, price=who.price_cents, action="subscribe", via=stacked
+            )
         else:
             span = add_span(who, fan, span.end, days=30, price=who.price_cents, action="prolong", via=None)
         days, renew = 30, 0.8

@@ -11,7 +11,46 @@ from scripts.simulator.model import Chat, Creator, Message
 if TYPE_CHECKING:
     from scripts.simulator.world import Options
 
-WORDS = ["hey", "thanks", "love", "that", "photo", "when", "is", "the", "next", "stream", "tomorrow", "morning", "coffee", "beach", "sunset", "training", "new", "set", "you", "look", "great", "how", "was", "your", "day", "miss", "talking", "send", "more", "please", "wow", "amazing", "good", "night", "see", "you", "soon", "haha"]
+WORDS = [
+    "hey",
+    "thanks",
+    "love",
+    "that",
+    "photo",
+    "when",
+    "is",
+    "the",
+    "next",
+    "stream",
+    "tomorrow",
+    "morning",
+    "coffee",
+    "beach",
+    "sunset",
+    "training",
+    "new",
+    "set",
+    "you",
+    "look",
+    "great",
+    "how",
+    "was",
+    "your",
+    "day",
+    "miss",
+    "talking",
+    "send",
+    "more",
+    "please",
+    "wow",
+    "amazing",
+    "good",
+    "night",
+    "see",
+    "you",
+    "soon",
+    "haha",
+]
 SENTENCES = 400
 FIRST_ID = 4_000_000_000
 
@@ -20,7 +59,7 @@ def sentences(rng: random.Random) -> list[str]:
     """A stock of message texts, as upstream stores them (HTML paragraphs)."""
     texts = [" ".join(rng.choices(WORDS, k=rng.randrange(2, 14))) for _ in range(SENTENCES)]
     texts[3] += " &amp; more &lt;3"
-    texts[7] += "<br />second line \\ \"quoted\" ✨"
+    texts[7] += '<br />second line \\ "quoted" ✨'
     return [f"<p>{text}</p>" for text in texts]
 
 

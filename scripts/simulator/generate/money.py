@@ -64,7 +64,17 @@ def transactions(who: Creator, options: Options, rng: random.Random, base: datet
         for span in fan.spans:
             if span.price_cents and span.start <= base:
                 text = "Subscription from" if span.action == "subscribe" else "Recurring subscription from"
-                rows.append(make(fan, "subs", text, span.price_cents, span.start, number=number(), status=status_at(span.start, base)))
+                rows.append(
+                    make(
+                        fan,
+                        "subs",
+                        text,
+                        span.price_cents,
+                        span.start,
+                        number=number(),
+                        status=status_at(span.start, base),
+                    )
+                )
     people = [fan for fan in who.fans.values() if rng.random() < 0.6]
     weights = [form[3] for form in FORMS]
     missing = max(options.transactions - len(rows), options.transactions // 4) if people else 0
@@ -72,7 +82,16 @@ def transactions(who: Creator, options: Options, rng: random.Random, base: datet
         fan = people[int(rng.random() ** 2 * len(people))]
         prices = ODD if options.cents else NINETY if fan.deleted else WHOLE
         when = _moment(fan, rng, base)
-        row = make(fan, form[0], form[2], rng.choice(prices), when, number=number(), status=status_at(when, base), source=form[1])
+        row = make(
+            fan,
+            form[0],
+            form[2],
+            rng.choice(prices),
+            when,
+            number=number(),
+            status=status_at(when, base),
+            source=form[1],
+        )
         rows.append(row)
     _spoil(rows, rng, base)
     rows.sort(key=lambda row: (row.created, row.id))

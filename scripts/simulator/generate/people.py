@@ -11,10 +11,60 @@ from scripts.simulator.model import Creator, Fan
 if TYPE_CHECKING:
     from scripts.simulator.world import Options
 
-FIRST = ["Alex", "Sam", "Chris", "Jo", "Max", "Robin", "Kim", "Lee", "Toni", "Pat", "Jamie", "Casey", "Drew", "Kai", "Noa", "Remy", "Sasha", "Uli", "Vic", "Zoë"]
-LAST = ["Stone", "Rivers", "Fox", "Night", "Lake", "Moore", "Frost", "Hill", "Gray", "Woods", "Blake", "Marsh", "Vale", "Reed", "Dawn", "Ash", "Storm", "Byrd", "Cole", "Lund"]
+FIRST = [
+    "Alex",
+    "Sam",
+    "Chris",
+    "Jo",
+    "Max",
+    "Robin",
+    "Kim",
+    "Lee",
+    "Toni",
+    "Pat",
+    "Jamie",
+    "Casey",
+    "Drew",
+    "Kai",
+    "Noa",
+    "Remy",
+    "Sasha",
+    "Uli",
+    "Vic",
+    "Zoë",
+]
+LAST = [
+    "Stone",
+    "Rivers",
+    "Fox",
+    "Night",
+    "Lake",
+    "Moore",
+    "Frost",
+    "Hill",
+    "Gray",
+    "Woods",
+    "Blake",
+    "Marsh",
+    "Vale",
+    "Reed",
+    "Dawn",
+    "Ash",
+    "Storm",
+    "Byrd",
+    "Cole",
+    "Lund",
+]
 # Names that read like the beginning of a transaction's description
-TRICKY = ("Tip Top", "Stream from Hell", "Post Malone Fan", "Message from Mars", "Subscription Sam", "O'Neil & <Sons>", "Ünïcødé ✨")
+TRICKY = (
+    "Tip Top",
+    "Stream from Hell",
+    "Post Malone Fan",
+    "Message from Mars",
+    "Subscription Sam",
+    "O'Neil & <Sons>",
+    "Ünïcødé ✨",
+)
 DAYS_BACK = 400
 
 

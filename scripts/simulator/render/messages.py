@@ -34,9 +34,20 @@ def media_row(who: Creator, media: Media, urls: Urls, *, vault: bool = False) ->
         files[name] = entry(index)["url"] if vault else entry(index)
     video = media.kind == "video"
     return {
-        "id": media.id, "type": media.kind, "convertedToVideo": False, "canView": True, "hasError": False, "isReady": True,
-        "createdAt": iso(media.created), "duration": media.duration, "hasCustomPreview": False, "files": files,
-        "videoSources": {side: urls.url(_path(media, names[4 + n]), who.id) if video else None for n, side in enumerate(("240", "720"))},
+        "id": media.id,
+        "type": media.kind,
+        "convertedToVideo": False,
+        "canView": True,
+        "hasError": False,
+        "isReady": True,
+        "createdAt": iso(media.created),
+        "duration": media.duration,
+        "hasCustomPreview": False,
+        "files": files,
+        "videoSources": {
+            side: urls.url(_path(media, names[4 + n]), who.id) if video else None
+            for n, side in enumerate(("240", "720"))
+        },
         "releaseForms": [],
     }
 
@@ -54,15 +65,39 @@ def message_row(who: Creator, message: Message, urls: Urls, now: datetime) -> di
         text = f'{text}<p><a href="{media[0]["files"]["full"]["url"].replace("&", "&amp;")}">see</a></p>'
     young = (now - message.created).total_seconds() < 86_400
     return {
-        "responseType": "message", "text": text, "giphyId": message.giphy_id, "lockedText": message.locked_text,
-        "isFree": message.price_cents == 0, "price": money(message.price_cents), "isMediaReady": True, "mediaCount": len(message.media),
-        "media": media, "previews": list(message.previews), "isTip": message.tip_cents > 0, "isReportedByMe": False,
-        "isCouplePeopleMedia": False, "queueId": message.queue_id, "isMarkdownDisabled": False, "fromUser": {"id": sender, "_view": "s"},
-        "isFromQueue": message.queue_id is not None, "canUnsendQueue": young and message.queue_id is not None,
-        "unsendSecondsQueue": 86_400 if young else 0, "id": message.id, "isOpened": message.opened, "isNew": message.new,
-        "createdAt": iso(message.created), "changedAt": iso(message.created), "cancelSeconds": 86_400 if young and message.mine else 0,
-        "isLiked": message.liked, "canPurchase": False, "canPurchaseReason": "opened" if message.opened else "purchased", "canReport": not message.mine,
-        "canBePinned": True, "isPinned": message.pinned, "isSentByMe": message.mine, "releaseForms": [],
+        "responseType": "message",
+        "text": text,
+        "giphyId": message.giphy_id,
+        "lockedText": message.locked_text,
+        "isFree": message.price_cents == 0,
+        "price": money(message.price_cents),
+        "isMediaReady": True,
+        "mediaCount": len(message.media),
+        "media": media,
+        "previews": list(message.previews),
+        "isTip": message.tip_cents > 0,
+        "isReportedByMe": False,
+        "isCouplePeopleMedia": False,
+        "queueId": message.queue_id,
+        "isMarkdownDisabled": False,
+        "fromUser": {"id": sender, "_view": "s"},
+        "isFromQueue": message.queue_id is not None,
+        "canUnsendQueue": young and message.queue_id is not None,
+        "unsendSecondsQueue": 86_400 if young else 0,
+        "id": message.id,
+        "isOpened": message.opened,
+        "isNew": message.new,
+        "createdAt": iso(message.created),
+        "changedAt": iso(message.created),
+        "cancelSeconds": 86_400 if young and message.mine else 0,
+        "isLiked": message.liked,
+        "canPurchase": False,
+        "canPurchaseReason": "opened" if message.opened else "purchased",
+        "canReport": not message.mine,
+        "canBePinned": True,
+        "isPinned": message.pinned,
+        "isSentByMe": message.mine,
+        "releaseForms": [],
     }
 
 
@@ -70,9 +105,15 @@ def chat_row(who: Creator, chat: Chat, urls: Urls, now: datetime, *, partner: An
     """One entry of the chat list; `partner` is the rendered user of the other side."""
     fan = who.fans.get(chat.fan_id)
     return {
-        "withUser": partner, "lastMessage": message_row(who, chat.messages[-1], urls, now) if chat.messages else None,
-        "unreadMessagesCount": chat.unread, "hasUnreadTips": any(row.new and row.tip_cents for row in chat.messages[-5:]),
-        "isMutedNotifications": chat.muted, "lastReadMessageId": chat.last_read_id, "canSendMessage": not (fan and fan.blocked),
-        "canNotSendReason": None, "canGoToProfile": True, "countPinnedMessages": sum(row.pinned for row in chat.messages),
+        "withUser": partner,
+        "lastMessage": message_row(who, chat.messages[-1], urls, now) if chat.messages else None,
+        "unreadMessagesCount": chat.unread,
+        "hasUnreadTips": any(row.new and row.tip_cents for row in chat.messages[-5:]),
+        "isMutedNotifications": chat.muted,
+        "lastReadMessageId": chat.last_read_id,
+        "canSendMessage": not (fan and fan.blocked),
+        "canNotSendReason": None,
+        "canGoToProfile": True,
+        "countPinnedMessages": sum(row.pinned for row in chat.messages),
         "hasPurchasedFeed": bool(fan and fan.sums["post"]),
     }

@@ -49,7 +49,11 @@ def chats(call: Call) -> Any:
         users = call.who.lists.get(listed, {"users": []})["users"]
         rows = [chat for chat in rows if chat.fan_id in users]
     if call.get("query"):
-        rows = [chat for chat in rows if (fan := call.who.fans[chat.fan_id]) and matches(call.get("query"), fan.name, fan.username)]
+        rows = [
+            chat
+            for chat in rows
+            if (fan := call.who.fans[chat.fan_id]) and matches(call.get("query"), fan.name, fan.username)
+        ]
     rows.sort(key=lambda chat: chat.messages[-1].id, reverse=call.get("order") != "old")
     shown, more = page(rows, call.offset, min(call.limit, 100))
     full = call.get("skip_users") != "all"
@@ -86,8 +90,19 @@ def new_message(call: Call, chat: Chat, body: dict[str, Any]) -> Message:
         raise Fail(400, "Price requires media")
     number = max(call.world.new_id() + 10**10, chat.messages[-1].id + 1 if chat.messages else 0)
     previews = tuple(number for number in resolve_media(call, body.get("previews") or []) if number in media)
-    return Message(number, chat.fan_id, True, as_html(text), call.now, price, tuple(media), opened=not price, giphy_id=body.get("giphyId"),
-                   locked_text=bool(body.get("lockedText")), previews=previews)
+    return Message(
+        number,
+        chat.fan_id,
+        True,
+        as_html(text),
+        call.now,
+        price,
+        tuple(media),
+        opened=not price,
+        giphy_id=body.get("giphyId"),
+        locked_text=bool(body.get("lockedText")),
+        previews=previews,
+    )
 
 
 @route("POST /chats/{cid}/messages")
@@ -124,7 +139,12 @@ def delete(call: Call) -> Any:
     return OK
 
 
-@route("POST /messages/{mid}/like", "DELETE /messages/{mid}/like", "POST /chats/{cid}/messages/{mid}/like", "DELETE /chats/{cid}/messages/{mid}/unlike")
+@route(
+    "POST /messages/{mid}/like",
+    "DELETE /messages/{mid}/like",
+    "POST /chats/{cid}/messages/{mid}/like",
+    "DELETE /chats/{cid}/messages/{mid}/unlike",
+)
 def like(call: Call) -> Any:
     message = message_of(call)
     message.liked = call.request.method == "POST"
@@ -132,7 +152,9 @@ def like(call: Call) -> Any:
 
 
 @route(
-    "POST /messages/{mid}/pin/user/{cid}", "DELETE /messages/{mid}/pin/user/{cid}", "POST /chats/{cid}/messages/{mid}/pin",
+    "POST /messages/{mid}/pin/user/{cid}",
+    "DELETE /messages/{mid}/pin/user/{cid}",
+    "POST /chats/{cid}/messages/{mid}/pin",
     "DELETE /chats/{cid}/messages/{mid}/unpin",
 )
 def pin(call: Call) -> Any:
@@ -147,12 +169,16 @@ def chat_media(call: Call) -> Any:
     vault = call.who.vault
     cursor = call.number("last_id", 0)
     rows = [
-        row for row in reversed(chat_of(call).messages)
-        if row.media and (not cursor or row.id < cursor) and (not kind or any(vault[one].kind == kind for one in row.media if one in vault))
+        row
+        for row in reversed(chat_of(call).messages)
+        if row.media
+        and (not cursor or row.id < cursor)
+        and (not kind or any(vault[one].kind == kind for one in row.media if one in vault))
     ]
     shown, more = page(rows, call.offset, call.limit)
     return {
-        "list": [message_row(call.who, row, call.world.signer, call.now) for row in shown], "hasMore": more,
+        "list": [message_row(call.who, row, call.world.signer, call.now) for row in shown],
+        "hasMore": more,
         "nextLastId": str(shown[-1].id) if more else None,
     }
 

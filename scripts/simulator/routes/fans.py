@@ -17,7 +17,9 @@ from scripts.simulator.times import iso
 MAX_FANS = 50
 
 
-def cached_row(call: Call, fan: Fan, render: Callable[[Creator, Fan, datetime], dict[str, Any]] = fan_row) -> orjson.Fragment:
+def cached_row(
+    call: Call, fan: Fan, render: Callable[[Creator, Fan, datetime], dict[str, Any]] = fan_row
+) -> orjson.Fragment:
     """The fan's row, rendered once until something of this creator changes or the hour does."""
     key = (call.who.id, fan.id, render.__name__)
     stamp = (call.who.version, call.now.hour)
@@ -54,7 +56,9 @@ def subscribers(call: Call) -> Any:
         rows = [fan for fan in rows if fan.active_at(call.now) == (kind == "active")]
     shown, more = page(rows, call.offset, min(call.limit, MAX_FANS))
     listed = [cached_row(call, fan) for fan in shown if not fan.deleted]
-    return {"list": listed, "hasMore": more} if call.get("format") == "infinite" or "limit" in dict(call.query) else listed
+    return (
+        {"list": listed, "hasMore": more} if call.get("format") == "infinite" or "limit" in dict(call.query) else listed
+    )
 
 
 @route("GET /subscriptions/subscribers/latest")
@@ -73,7 +77,14 @@ def latest(call: Call) -> Any:
     return {"users": users, "hasMore": more, "offset": call.offset + len(shown)}
 
 
-TOP = {"total": "", "subscribes": "subscribes", "tips": "tips", "messages": "chat_messages", "post": "post", "streams": "stream"}
+TOP = {
+    "total": "",
+    "subscribes": "subscribes",
+    "tips": "tips",
+    "messages": "chat_messages",
+    "post": "post",
+    "streams": "stream",
+}
 
 
 @route("GET /subscriptions/subscribers/top", "GET /users/me/stats/top/fan")
@@ -88,7 +99,11 @@ def top(call: Call) -> Any:
 @route("GET /subscriptions/subscribes", "GET /following/{kind}")
 def following(call: Call) -> Any:
     kind = call.params.get("kind") or call.get("type") or "all"
-    rows = [followed_row(other, call.now) for other in call.who.following.values() if matches(call.get("query"), other.name, other.username)]
+    rows = [
+        followed_row(other, call.now)
+        for other in call.who.following.values()
+        if matches(call.get("query"), other.name, other.username)
+    ]
     rows = [row for row in rows if kind == "all" or row["subscribedBy"] == (kind == "active")]
     shown, more = page(rows, call.offset, call.limit)
     return {"list": shown, "hasMore": more}
@@ -96,7 +111,10 @@ def following(call: Call) -> Any:
 
 @route("GET /subscriptions/{uid}/history", "GET /fans/{uid}/subscriptions-history")
 def history(call: Call) -> Any:
-    rows = [{"subscribeDate": iso(span.start), "expireDate": iso(span.end), "price": money(span.price_cents)} for span in reversed(call.fan().spans)]
+    rows = [
+        {"subscribeDate": iso(span.start), "expireDate": iso(span.end), "price": money(span.price_cents)}
+        for span in reversed(call.fan().spans)
+    ]
     shown, more = page(rows, call.offset, call.limit if call.get("limit") else 1000)
     return {"list": shown, "hasMore": more}
 
@@ -126,8 +144,19 @@ def counts(call: Call) -> Any:
     active = sum(fan.active_at(call.now) for fan in people)
     if call.request.path.endswith("/count"):
         return {"count": active}
-    groups = {"all": len(people), "active": active, "expired": len(people) - active, "muted": 0, "restricted": 0, "blocked": 0}
-    return {"subscribers": groups, "subscriptions": {"all": len(call.who.following), "active": len(call.who.following)}, "bookmarks": 0}
+    groups = {
+        "all": len(people),
+        "active": active,
+        "expired": len(people) - active,
+        "muted": 0,
+        "restricted": 0,
+        "blocked": 0,
+    }
+    return {
+        "subscribers": groups,
+        "subscriptions": {"all": len(call.who.following), "active": len(call.who.following)},
+        "bookmarks": 0,
+    }
 
 
 @route("GET /subscriptions/subscribers/chart", "GET /subscribers/statistics")
@@ -135,11 +164,16 @@ def subscriber_chart(call: Call) -> Any:
     start, end = call.dates()
     kind = call.get("by") or call.get("type") or "total"
     spans = [
-        span for fan in call.who.fans.values() for span in fan.spans
-        if start <= span.start <= min(end, call.now) and (kind == "total" or (kind == "new") == (span.action == "subscribe"))
+        span
+        for fan in call.who.fans.values()
+        for span in fan.spans
+        if start <= span.start <= min(end, call.now)
+        and (kind == "total" or (kind == "new") == (span.action == "subscribe"))
     ]
     return {
-        "total": sum(span.price_cents for span in spans) / 100, "delta": 0.5, "subscribers": len(spans),
+        "total": sum(span.price_cents for span in spans) / 100,
+        "delta": 0.5,
+        "subscribers": len(spans),
         "earnings": chart(((span.start, span.price_cents / 100) for span in spans), start, end),
         "subscribes": chart(((span.start, 1) for span in spans), start, end),
     }
@@ -152,7 +186,9 @@ def metrics(call: Call) -> Any:
     new = sum(span.action == "subscribe" for span in spans)
     free = sum(span.price_cents == 0 for span in spans)
     return {
-        "new_subscriptions": new, "renewed_subscriptions": len(spans) - new, "total_subscriptions": len(spans),
+        "new_subscriptions": new,
+        "renewed_subscriptions": len(spans) - new,
+        "total_subscriptions": len(spans),
         "detailed": {"paid_subscriptions": len(spans) - free, "free_subscriptions": free, "unknown_subscriptions": 0},
     }
 

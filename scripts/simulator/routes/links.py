@@ -19,17 +19,29 @@ def claimed(call: Call, link: Link) -> int:
 
 def campaign_row(call: Call, link: Link) -> dict[str, Any]:
     return {
-        "id": link.id, "campaignCode": int(link.code), "campaignName": link.name, "countSubscribers": claimed(call, link),
-        "countTransitions": link.clicks, "createdAt": iso(link.created), "endDate": iso(link.ends),
+        "id": link.id,
+        "campaignCode": int(link.code),
+        "campaignName": link.name,
+        "countSubscribers": claimed(call, link),
+        "countTransitions": link.clicks,
+        "createdAt": iso(link.created),
+        "endDate": iso(link.ends),
     }
 
 
 def trial_row(call: Call, link: Link) -> dict[str, Any]:
     owner = link.owner["username"] if link.owner else call.who.username
     return {
-        "id": link.id, "trialLinkName": link.name, "url": f"https://onlyfans.com/action/trial/{link.code}?u={owner}", "subscribeDays": link.days,
-        "subscribeCounts": link.limit, "claimCounts": claimed(call, link), "clicksCounts": link.clicks, "createdAt": iso(link.created),
-        "expiredAt": iso(link.ends), "isFinished": link.finished or bool(link.ends and link.ends <= call.now),
+        "id": link.id,
+        "trialLinkName": link.name,
+        "url": f"https://onlyfans.com/action/trial/{link.code}?u={owner}",
+        "subscribeDays": link.days,
+        "subscribeCounts": link.limit,
+        "claimCounts": claimed(call, link),
+        "clicksCounts": link.clicks,
+        "createdAt": iso(link.created),
+        "expiredAt": iso(link.ends),
+        "isFinished": link.finished or bool(link.ends and link.ends <= call.now),
     }
 
 
@@ -51,18 +63,27 @@ def campaigns(call: Call) -> Any:
     if not call.flag("with_deleted"):
         rows = [link for link in rows if not link.deleted]
     by_claims = (call.get("sortby") or call.get("sort_by")) == "claims"
-    rows.sort(key=lambda link: (claimed(call, link) if by_claims else link.created, link.id), reverse=call.get("sort") != "asc")
+    rows.sort(
+        key=lambda link: (claimed(call, link) if by_claims else link.created, link.id),
+        reverse=call.get("sort") != "asc",
+    )
     shown, more = page(rows, call.offset, call.limit if call.get("limit") else 1000)
     listed = [campaign_row(call, link) for link in shown]
-    return listed if call.request.path.endswith("campaigns") and not call.flag("pagination") else {"list": listed, "hasMore": more}
+    return (
+        listed
+        if call.request.path.endswith("campaigns") and not call.flag("pagination")
+        else {"list": listed, "hasMore": more}
+    )
 
 
 @route("GET /trials", "GET /trial-links")
 def trials(call: Call) -> Any:
     rows = [link for link in _selected(call, "trial") if not link.deleted]
     keys: dict[str, Any] = {
-        "expire_date": lambda link: iso(link.ends) or "", "subscribe_counts": lambda link: link.limit,
-        "subscribe_days": lambda link: link.days, "claims_count": lambda link: claimed(call, link),
+        "expire_date": lambda link: iso(link.ends) or "",
+        "subscribe_counts": lambda link: link.limit,
+        "subscribe_days": lambda link: link.days,
+        "claims_count": lambda link: claimed(call, link),
     }
     key = keys.get(call.get("field") or "", lambda link: iso(link.created))
     rows.sort(key=lambda link: (key(link), link.id), reverse=call.get("sort") != "asc")
@@ -103,8 +124,16 @@ def create_trial(call: Call) -> Any:
     if call.field("offerExpiration", "offer_expiration"):
         ends = call.now + timedelta(days=int(call.field("offerExpiration", "offer_expiration")))
     number = call.world.new_id()
-    link = Link(number, "trial", f"{number:015x}", str(call.field("trialLinkName", "name") or f"Trial {number}"), call.now, ends,
-                days=days, limit=int(call.field("subscribeCounts", "offerLimit", "offer_limit") or 0))
+    link = Link(
+        number,
+        "trial",
+        f"{number:015x}",
+        str(call.field("trialLinkName", "name") or f"Trial {number}"),
+        call.now,
+        ends,
+        days=days,
+        limit=int(call.field("subscribeCounts", "offerLimit", "offer_limit") or 0),
+    )
     call.who.links[link.key] = link
     return trial_row(call, link)
 
@@ -147,7 +176,9 @@ def chain(spans: list[Any], span_id: int) -> list[Any]:
     """The period that the claim started and the renewals that followed it without a gap."""
     found: list[Any] = []
     for span in spans:
-        if span.id == span_id or (found and span.action == "prolong" and span.via is None and span.start == found[-1].end):
+        if span.id == span_id or (
+            found and span.action == "prolong" and span.via is None and span.start == found[-1].end
+        ):
             found.append(span)
     return found
 
@@ -199,7 +230,9 @@ def shared_trials(call: Call) -> Any:
 
 
 def _revoke(call: Call, kind: str) -> Any:
-    number = call.params.get("lid") or call.get("id") or call.field("id", "campaignId", "trialId", "campaign_id", "trial_id")
+    number = (
+        call.params.get("lid") or call.get("id") or call.field("id", "campaignId", "trialId", "campaign_id", "trial_id")
+    )
     if call.who.shared.pop(f"{kind}:{number}", None) is None:
         raise Fail(404, "Link not found")
     return OK

@@ -22,10 +22,23 @@ def list_row(call: Call, row: Row, *, numeric: bool = False) -> Row:
     custom = row["type"] == "custom"
     shown = [brief(call.who.fans[number]) for number in row["users"][:3] if number in call.who.fans]
     return {
-        "id": int(row["id"]) if numeric and row["id"].isdigit() else row["id"], "type": row["type"], "name": row["name"],
-        "usersCount": len(row["users"]), "postsCount": 0, "canUpdate": custom, "canDelete": custom, "canManageUsers": custom, "canAddUsers": custom,
-        "canPinnedToFeed": True, "isPinnedToFeed": row["feed"], "canPinnedToChat": True, "isPinnedToChat": False, "order": "date", "direction": "desc",
-        "sortList": [], "users": shown,
+        "id": int(row["id"]) if numeric and row["id"].isdigit() else row["id"],
+        "type": row["type"],
+        "name": row["name"],
+        "usersCount": len(row["users"]),
+        "postsCount": 0,
+        "canUpdate": custom,
+        "canDelete": custom,
+        "canManageUsers": custom,
+        "canAddUsers": custom,
+        "canPinnedToFeed": True,
+        "isPinnedToFeed": row["feed"],
+        "canPinnedToChat": True,
+        "isPinnedToChat": False,
+        "order": "date",
+        "direction": "desc",
+        "sortList": [],
+        "users": shown,
     }
 
 
@@ -115,12 +128,20 @@ def member(call: Call) -> Any:
         if fan.id not in row["users"]:
             raise Fail(404, "User not found")
         row["users"].remove(fan.id)
-    state = {"id": int(row["id"]) if row["id"].isdigit() else 0, "type": row["type"], "name": row["name"], "hasUser": fan.id in row["users"],
-             "canAddUser": True, "cannotAddUserReason": None}
+    state = {
+        "id": int(row["id"]) if row["id"].isdigit() else 0,
+        "type": row["type"],
+        "name": row["name"],
+        "hasUser": fan.id in row["users"],
+        "canAddUser": True,
+        "cannotAddUserReason": None,
+    }
     return {"list": list_row(call, row, numeric=True), "userState": state}
 
 
-@route("POST /lists/{lid}/users/{uid}/pin", "DELETE /lists/{lid}/users/{uid}/pin", "POST /user-lists/{lid}/users/{uid}/pin")
+@route(
+    "POST /lists/{lid}/users/{uid}/pin", "DELETE /lists/{lid}/users/{uid}/pin", "POST /user-lists/{lid}/users/{uid}/pin"
+)
 def pin(call: Call) -> Any:
     row, fan = list_of(call), call.fan()
     if fan.id not in row["users"]:

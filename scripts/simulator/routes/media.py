@@ -43,8 +43,16 @@ def resolve_media(call: Call, values: list[Any]) -> list[int]:
 
 
 def states(call: Call, media: Media) -> list[dict[str, Any]]:
-    return [{"id": row["id"], "type": row["type"], "name": row["name"], "hasMedia": row["id"] in media.lists, "canAddMedia": True}
-            for row in call.who.vault_lists.values()]
+    return [
+        {
+            "id": row["id"],
+            "type": row["type"],
+            "name": row["name"],
+            "hasMedia": row["id"] in media.lists,
+            "canAddMedia": True,
+        }
+        for row in call.who.vault_lists.values()
+    ]
 
 
 def posted(call: Call) -> set[int]:
@@ -56,8 +64,10 @@ def posted(call: Call) -> set[int]:
 
 def vault_row(call: Call, media: Media, *, listed: bool) -> dict[str, Any]:
     return {
-        **media_row(call.who, media, call.world.signer, vault=listed), "hasPosts": media.id in posted(call),
-        "counters": {"likesCount": media.likes, "tipsSumm": media.tips_cents // 100}, "listStates": states(call, media),
+        **media_row(call.who, media, call.world.signer, vault=listed),
+        "hasPosts": media.id in posted(call),
+        "counters": {"likesCount": media.likes, "tipsSumm": media.tips_cents // 100},
+        "listStates": states(call, media),
     }
 
 
@@ -66,8 +76,11 @@ def vault(call: Call) -> Any:
     kind = (call.get("type") or "").rstrip("s")
     inside = call.get("list")
     rows = [
-        media for media in call.who.vault.values()
-        if not media.hidden and (kind in {"", "all"} or media.kind == kind) and (not inside or inside == "all" or int(inside) in media.lists)
+        media
+        for media in call.who.vault.values()
+        if not media.hidden
+        and (kind in {"", "all"} or media.kind == kind)
+        and (not inside or inside == "all" or int(inside) in media.lists)
     ]
     key = KEYS.get(call.get("field") or "", lambda media: (media.created, media.id))
     rows.sort(key=key, reverse=call.get("sort") != "asc")
@@ -108,14 +121,25 @@ def list_row(call: Call, row: dict[str, Any]) -> dict[str, Any]:
     kinds = [media.kind for media in inside]
     custom = row["type"] == "custom"
     return {
-        "id": row["id"], "type": row["type"], "name": row["name"], "hasMedia": bool(inside), "canUpdate": custom, "canDelete": custom,
-        "videosCount": kinds.count("video"), "photosCount": kinds.count("photo"), "gifsCount": kinds.count("gif"),
-        "audiosCount": kinds.count("audio"), "medias": _thumbs(call, inside[:3]),
+        "id": row["id"],
+        "type": row["type"],
+        "name": row["name"],
+        "hasMedia": bool(inside),
+        "canUpdate": custom,
+        "canDelete": custom,
+        "videosCount": kinds.count("video"),
+        "photosCount": kinds.count("photo"),
+        "gifsCount": kinds.count("gif"),
+        "audiosCount": kinds.count("audio"),
+        "medias": _thumbs(call, inside[:3]),
     }
 
 
 def _thumbs(call: Call, medias: list[Media]) -> list[dict[str, Any]]:
-    return [{"type": media.kind, "url": media_row(call.who, media, call.world.signer, vault=True)["files"]["thumb"]} for media in medias]
+    return [
+        {"type": media.kind, "url": media_row(call.who, media, call.world.signer, vault=True)["files"]["thumb"]}
+        for media in medias
+    ]
 
 
 def list_of(call: Call) -> dict[str, Any]:
@@ -132,8 +156,16 @@ def lists(call: Call) -> Any:
     kinds = [media.kind for media in call.who.vault.values() if not media.hidden]
     head = {"canCreateVaultLists": True, "hasMore": more, "order": "desc", "sort": "recent"}
     if call.flag("lightweight"):
-        light = [{"id": row["id"], "type": row["type"], "name": row["name"], "canUpdate": row["type"] == "custom",
-                  "mediaCount": sum(row["id"] in media.lists for media in call.who.vault.values())} for row in shown]
+        light = [
+            {
+                "id": row["id"],
+                "type": row["type"],
+                "name": row["name"],
+                "canUpdate": row["type"] == "custom",
+                "mediaCount": sum(row["id"] in media.lists for media in call.who.vault.values()),
+            }
+            for row in shown
+        ]
         return {"list": light, "all": {"mediaCount": len(kinds)}, **head}
     counts = {f"{name}sCount": kinds.count(name) for name in ("video", "photo", "gif", "audio")}
     newest = list(call.who.vault.values())[-3:]
@@ -173,7 +205,12 @@ def sort_lists(_call: Call) -> Any:
     return OK
 
 
-@route("POST /vault/lists/{lid}/media", "DELETE /vault/lists/{lid}/media", "POST /media/vault/lists/{lid}/media", "DELETE /media/vault/lists/{lid}/media")
+@route(
+    "POST /vault/lists/{lid}/media",
+    "DELETE /vault/lists/{lid}/media",
+    "POST /media/vault/lists/{lid}/media",
+    "DELETE /media/vault/lists/{lid}/media",
+)
 def list_media(call: Call) -> Any:
     row = list_of(call)
     for number in ids(call.field("mediaIds", "media_ids", "mediaId", default=[])):
@@ -196,14 +233,26 @@ def register_upload(world: World, creator_id: int, name: str, size: int, md5: st
     """Turn uploaded bytes into a media that one message, post or story may use; returns the object to put there."""
     number = world.new_id()
     ext = name.rsplit(".", 1)[-1].lower()
-    kind = next((kind for kind, one in EXT.items() if one == ext), "video" if ext in {"mov", "mkv", "webm"} else "photo")
+    kind = next(
+        (kind for kind, one in EXT.items() if one == ext), "video" if ext in {"mov", "mkv", "webm"} else "photo"
+    )
     process = hashlib.md5(f"{number}".encode()).hexdigest()
     media = Media(number, kind, process, world.now(), max(size, 1), 960, 1280)
     register(media, world.files)
     world.processed[process] = (creator_id, media)
     world.hashes[(creator_id, md5, str(size))] = media
-    thumbs = [{"id": index, "url": world.signer.url(f"/files/{process[0]}/{process[:2]}/{process}/150x150_{process}.jpg", creator_id)} for index in (1, 2)]
+    thumbs = [
+        {
+            "id": index,
+            "url": world.signer.url(f"/files/{process[0]}/{process[:2]}/{process}/150x150_{process}.jpg", creator_id),
+        }
+        for index in (1, 2)
+    ]
     return {
-        "processId": process, "host": f"convert{number % 3 + 1}.onlyfans.com", "sourceUrl": f"{world.storage_url}/upload/{name}",
-        "extra": orjson.dumps({"id": number}).hex(), "additional": {"user": str(creator_id)}, "thumbs": thumbs,
+        "processId": process,
+        "host": f"convert{number % 3 + 1}.onlyfans.com",
+        "sourceUrl": f"{world.storage_url}/upload/{name}",
+        "extra": orjson.dumps({"id": number}).hex(),
+        "additional": {"user": str(creator_id)},
+        "thumbs": thumbs,
     }

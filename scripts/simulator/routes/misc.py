@@ -12,7 +12,14 @@ from scripts.simulator.routes.transactions import earned, selected
 from scripts.simulator.times import iso
 
 Row = dict[str, Any]
-COUNTRIES = (("US", "United States"), ("GB", "United Kingdom"), ("DE", "Germany"), ("FR", "France"), ("CA", "Canada"), ("AU", "Australia"))
+COUNTRIES = (
+    ("US", "United States"),
+    ("GB", "United Kingdom"),
+    ("DE", "Germany"),
+    ("FR", "France"),
+    ("CA", "Canada"),
+    ("AU", "Australia"),
+)
 
 
 def visitors(call: Call, what: str) -> list[tuple[Any, float]]:
@@ -35,14 +42,28 @@ def profile_stats(call: Call) -> Any:
     total = int(sum(count for _, count in rows))
     wanted = call.all("filter[]", "filter") or ["chart", "topCountries"]
     out: Row = {"isAvailable": True, "hasStats": True}
-    totals = {"guests": str(total * 4 // 10), "users": str(total - total * 4 // 10), "subscribers": total // 8, "total": total}
+    totals = {
+        "guests": str(total * 4 // 10),
+        "users": str(total - total * 4 // 10),
+        "subscribers": total // 8,
+        "total": total,
+    }
     if "chart" in wanted:
         out["chart"] = {"visitors": chart(rows, start, end), "duration": chart(visitors(call, "stay"), start, end)}
         out["total"] = {"current": str(total), "delta": 1.5}
     if "topCountries" in wanted:
         ranked = [
-            {"countryCode": code, "countryName": name, "rank": rank, "viewsCount": {
-                "guests": total // (rank * 9), "users": total // (rank * 6), "subscribers": total // (rank * 60), "total": total // (rank * 3)}}
+            {
+                "countryCode": code,
+                "countryName": name,
+                "rank": rank,
+                "viewsCount": {
+                    "guests": total // (rank * 9),
+                    "users": total // (rank * 6),
+                    "subscribers": total // (rank * 60),
+                    "total": total // (rank * 3),
+                },
+            }
             for rank, (code, name) in enumerate(COUNTRIES, 1)
         ]
         shown, more = page(ranked, 0, call.limit)
@@ -65,11 +86,20 @@ def overview(call: Call) -> Any:
     mass_gross = sum(row["price"] * len(row["buyers"]) for row in mass) // 100
     return {
         "earning": {"total": net, "gross": gross, "delta": 2.5},
-        "posts": _part(chart(((row["at"], 1) for row in posts), start, end), len(posts), 0, sum(row["looks"] for row in posts)),
-        "massMessages": _part(chart(((row["at"], 1) for row in mass), start, end), len(mass), mass_gross, sum(row["viewed"] for row in mass)),
+        "posts": _part(
+            chart(((row["at"], 1) for row in posts), start, end), len(posts), 0, sum(row["looks"] for row in posts)
+        ),
+        "massMessages": _part(
+            chart(((row["at"], 1) for row in mass), start, end),
+            len(mass),
+            mass_gross,
+            sum(row["viewed"] for row in mass),
+        ),
         "streams": {**_part(chart((), start, end), 0, 0, 0), "count": {"total": "0", "delta": 0}},
         "visitors": {
-            "hasStatistic": True, "chartData": chart(seen, start, end), "visitors": {"total": int(sum(count for _, count in seen)), "delta": 3},
+            "hasStatistic": True,
+            "chartData": chart(seen, start, end),
+            "visitors": {"total": int(sum(count for _, count in seen)), "delta": 3},
             "subscriptions": {"new": {"total": new, "delta": 1.5}, "renew": {"total": len(spans) - new, "delta": 2}},
             "earnings": {"total": net, "gross": gross, "delta": 2.5},
         },
@@ -77,12 +107,25 @@ def overview(call: Call) -> Any:
 
 
 def _part(rows: list[Row], count: int, gross: int, views: int) -> Row:
-    return {"hasStatistic": True, "chartData": rows, "count": {"total": count, "delta": 0}, "views": {"total": views, "delta": 0},
-            "earnings": {"total": gross * 4 // 5, "gross": gross, "delta": 0}}
+    return {
+        "hasStatistic": True,
+        "chartData": rows,
+        "count": {"total": count, "delta": 0},
+        "views": {"total": views, "delta": 0},
+        "earnings": {"total": gross * 4 // 5, "gross": gross, "delta": 0},
+    }
 
 
 def country(code: str, name: str, number: int) -> Row:
-    return {"id": number, "code": code, "name": name, "canPay": True, "canHasW9Form": code == "US", "hasStates": code == "US", "hasZip": True}
+    return {
+        "id": number,
+        "code": code,
+        "name": name,
+        "canPay": True,
+        "canHasW9Form": code == "US",
+        "hasStates": code == "US",
+        "hasZip": True,
+    }
 
 
 @route("GET /countries", "GET /banking/countries", etag=True)
@@ -96,9 +139,21 @@ def account_country(_call: Call) -> Any:
 
 
 def system(fields: Row, order: list[str]) -> Row:
-    return {"code": "bank", "title": "Direct transfer", "subtitle": "Local bank", "description": "3-5 days", "payoutTime": "3-5 days", "minPayoutSumm": 20,
-            "fields": fields, "fieldsOrder": order, "uiMapping": {"title": {"key": "bank"}, "btn_submit": {"key": "save"},
-                                                                 "alert": {"class": "info", "text": {"key": "check"}}}}
+    return {
+        "code": "bank",
+        "title": "Direct transfer",
+        "subtitle": "Local bank",
+        "description": "3-5 days",
+        "payoutTime": "3-5 days",
+        "minPayoutSumm": 20,
+        "fields": fields,
+        "fieldsOrder": order,
+        "uiMapping": {
+            "title": {"key": "bank"},
+            "btn_submit": {"key": "save"},
+            "alert": {"class": "info", "text": {"key": "check"}},
+        },
+    }
 
 
 @route("GET /banking/available-payout-systems", "GET /payouts/systems")
@@ -106,13 +161,24 @@ def payout_systems(_call: Call) -> Any:
     return {"payoutCode": "bank", "payouts": [system({}, [])]}
 
 
-BANK_FIELDS = {"first_name": "Alex", "last_name": "Stone", "iban": "DE02120300000000202051", "bic": "BYLADEM1001", "bank_name": "Example Bank",
-               "address": "Street 1", "city": "Berlin", "postal": "10115"}
+BANK_FIELDS = {
+    "first_name": "Alex",
+    "last_name": "Stone",
+    "iban": "DE02120300000000202051",
+    "bic": "BYLADEM1001",
+    "bank_name": "Example Bank",
+    "address": "Street 1",
+    "city": "Berlin",
+    "postal": "10115",
+}
 
 
 @route("GET /payouts/account", "GET /banking/details/bank")
 def bank(_call: Call) -> Any:
-    fields: Row = {name: {"label": {"key": name}, "maxlength": 50, "required": True, "value": value} for name, value in BANK_FIELDS.items()}
+    fields: Row = {
+        name: {"label": {"key": name}, "maxlength": 50, "required": True, "value": value}
+        for name, value in BANK_FIELDS.items()
+    }
     fields["country"] = {"label": {"key": "country"}, "readonly": True, "uionly": True, "value": "DE"}
     return {"isPayoutDataFilled": True, "payoutCode": "bank", "payouts": [system(fields, list(fields))]}
 
@@ -121,9 +187,22 @@ def bank(_call: Call) -> Any:
 def dac7(call: Call) -> Any:
     first, last = call.who.name.split(" ", 1)
     return {
-        "firstName": first, "lastName": last, "address": "Street 1", "city": "Berlin", "cityOfBirth": "Berlin", "countryId": 3, "countryOfBirthId": 3,
-        "countryOfResidenceId": 3, "DOB": "1990-01-01", "issuingCountryId": 3, "state": None, "status": "approved", "taxId": "00000000000",
-        "type": "individual", "vatNumber": None, "zip": "10115",
+        "firstName": first,
+        "lastName": last,
+        "address": "Street 1",
+        "city": "Berlin",
+        "cityOfBirth": "Berlin",
+        "countryId": 3,
+        "countryOfBirthId": 3,
+        "countryOfResidenceId": 3,
+        "DOB": "1990-01-01",
+        "issuingCountryId": 3,
+        "state": None,
+        "status": "approved",
+        "taxId": "00000000000",
+        "type": "individual",
+        "vatNumber": None,
+        "zip": "10115",
     }
 
 
@@ -131,18 +210,38 @@ def dac7(call: Call) -> Any:
 def legal_form(call: Call) -> Any:
     first, last = call.who.name.split(" ", 1)
     return {
-        "dateOfBirth": "1990-01-01", "documentType": {"values": [{"code": "passport", "name": "Passport"}]}, "isAllowedDL": True, "privateWebsite": None,
-        "realAddress": "Street 1", "realBusinessName": None, "realCity": "Berlin", "realFirstName": first, "realInstagram": None, "realLastName": last,
-        "realPostal": "10115", "realState": None, "realTwitter": None,
+        "dateOfBirth": "1990-01-01",
+        "documentType": {"values": [{"code": "passport", "name": "Passport"}]},
+        "isAllowedDL": True,
+        "privateWebsite": None,
+        "realAddress": "Street 1",
+        "realBusinessName": None,
+        "realCity": "Berlin",
+        "realFirstName": first,
+        "realInstagram": None,
+        "realLastName": last,
+        "realPostal": "10115",
+        "realState": None,
+        "realTwitter": None,
     }
 
 
 @route("GET /payouts/legal/status", "GET /banking/details/legal-info")
 def legal_status(_call: Call) -> Any:
     return {
-        "canChangePayoutType": True, "canShowLegalForm": True, "DAC7": {"countryIds": [3], "error": None, "required": False, "state": "approved", "type": "individual"},
-        "hideBanking": False, "isRealIdImage": True, "isW9Exist": False, "isW9Required": False, "isXXX": False, "ivFailReason": None, "ivStatus": "approved",
-        "needShowEditW9": False, "payoutLegalApproveRejectReason": None, "showIvButton": False,
+        "canChangePayoutType": True,
+        "canShowLegalForm": True,
+        "DAC7": {"countryIds": [3], "error": None, "required": False, "state": "approved", "type": "individual"},
+        "hideBanking": False,
+        "isRealIdImage": True,
+        "isW9Exist": False,
+        "isW9Required": False,
+        "isXXX": False,
+        "ivFailReason": None,
+        "ivStatus": "approved",
+        "needShowEditW9": False,
+        "payoutLegalApproveRejectReason": None,
+        "showIvButton": False,
         "tax": {"countryCode": "DE", "editable": True, "isBankingDisabled": False},
     }
 
@@ -150,8 +249,14 @@ def legal_status(_call: Call) -> Any:
 @route("GET /release-forms/taggable-users", "GET /posts/tagged-friend-users")
 def taggable(call: Call) -> Any:
     rows = [
-        {"id": other.id % 100_000, "name": other.name, "type": "user", "user": {**brief(other), "hiddenForRf": False, "isFromGuest": False, "ivStatus": "approved"}}
-        for other in call.who.following.values() if matches(call.get("name"), other.name)
+        {
+            "id": other.id % 100_000,
+            "name": other.name,
+            "type": "user",
+            "user": {**brief(other), "hiddenForRf": False, "isFromGuest": False, "ivStatus": "approved"},
+        }
+        for other in call.who.following.values()
+        if matches(call.get("name"), other.name)
     ]
     shown, more = page(rows, call.offset, call.limit)
     return {"items": shown, "hasMore": more}
@@ -161,17 +266,43 @@ def taggable(call: Call) -> Any:
 def invite(call: Call) -> Any:
     number, name = call.world.new_id(), str(call.field("name") or "Guest")
     token = f"{number:016x}"
-    me = {"id": call.who.id, "avatar": avatar(call.who.id), "avatarThumbs": author(call.who)["avatarThumbs"], "isActive": True, "isDeleted": False,
-          "isVerified": True, "name": call.who.name, "username": call.who.username, "view": "s"}
-    return {"id": number, "token": token, "date": iso(call.now), "invitationUrl": f"https://onlyfans.com/rf/{token}", "name": name, "type": "guest", "user": me}
+    me = {
+        "id": call.who.id,
+        "avatar": avatar(call.who.id),
+        "avatarThumbs": author(call.who)["avatarThumbs"],
+        "isActive": True,
+        "isDeleted": False,
+        "isVerified": True,
+        "name": call.who.name,
+        "username": call.who.username,
+        "view": "s",
+    }
+    return {
+        "id": number,
+        "token": token,
+        "date": iso(call.now),
+        "invitationUrl": f"https://onlyfans.com/rf/{token}",
+        "name": name,
+        "type": "guest",
+        "user": me,
+    }
 
 
 @route("POST /release-forms/create-release-form", "POST /release-forms")
 def release_form(call: Call) -> Any:
     number, name = call.world.new_id(), str(call.field("name") or "Release")
     return {
-        "id": number, "approvedAt": None, "code": f"{number:x}", "createdAt": iso(call.now), "name": name, "signature": None, "signed": [],
-        "signersCount": 0, "submissionUrl": f"https://onlyfans.com/rf/{number:x}", "type": "collab", "user": author(call.who),
+        "id": number,
+        "approvedAt": None,
+        "code": f"{number:x}",
+        "createdAt": iso(call.now),
+        "name": name,
+        "signature": None,
+        "signed": [],
+        "signersCount": 0,
+        "submissionUrl": f"https://onlyfans.com/rf/{number:x}",
+        "type": "collab",
+        "user": author(call.who),
     }
 
 
@@ -179,8 +310,15 @@ def gif(number: int, query: str) -> Row:
     base = f"https://media.giphy.example/{number}"
     sizes = {"height": "200", "width": "320", "url": f"{base}/200.gif"}
     return {
-        "id": f"gif{number}", "embed_url": f"{base}/embed", "images": {"fixed_height": sizes, "original": {**sizes, "mp4": f"{base}.mp4", "webp": f"{base}.webp"}},
-        "rating": "g", "slug": f"{query or 'trending'}-{number}", "title": f"{query or 'Trending'} {number}", "type": "gif", "url": base, "username": "",
+        "id": f"gif{number}",
+        "embed_url": f"{base}/embed",
+        "images": {"fixed_height": sizes, "original": {**sizes, "mp4": f"{base}.mp4", "webp": f"{base}.webp"}},
+        "rating": "g",
+        "slug": f"{query or 'trending'}-{number}",
+        "title": f"{query or 'Trending'} {number}",
+        "type": "gif",
+        "url": base,
+        "username": "",
     }
 
 
@@ -189,4 +327,8 @@ def giphy(call: Call) -> Any:
     """A bare list below the public name, Giphy's own envelope below the proxy path."""
     shown, _ = page(range(60), call.offset, call.limit)
     rows = [gif(number, call.get("q") or "") for number in shown]
-    return {"data": rows, "pagination": {"total_count": 60, "count": len(rows), "offset": call.offset}} if "/proxy/" in call.request.path else rows
+    return (
+        {"data": rows, "pagination": {"total_count": 60, "count": len(rows), "offset": call.offset}}
+        if "/proxy/" in call.request.path
+        else rows
+    )

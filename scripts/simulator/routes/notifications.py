@@ -13,10 +13,24 @@ KINDS = {
     "subs": ("subscribed", "new_subscriber", "{SUBSCRIBER_LINK} subscribed for {PRICE}", "subscribed"),
     "renewed": ("subscribed", "renewed_subscriber", "{SUBSCRIBER_LINK} renewed for {PRICE}", "subscribed"),
     "tips": ("tip", "new_tips", "{NAME} sent you a tip of {AMOUNT}", "tip"),
-    "chat_messages": ("paided_message", "subscriber_pay_for_chat_message", "{NAME} purchased your {MESSAGE_LINK} for {AMOUNT}", "purchases"),
+    "chat_messages": (
+        "paided_message",
+        "subscriber_pay_for_chat_message",
+        "{NAME} purchased your {MESSAGE_LINK} for {AMOUNT}",
+        "purchases",
+    ),
     "favorited": ("favorited", "favorited_post", "{NAME} liked your {POST_LINK}", "favorited"),
 }
-FILTERS = {"subscribed": "subs", "tipped": "tips", "tip": "tips", "purchases": "chat_messages", "favorited": "favorited", "subscriptions": "subs", "tips": "tips", "likes": "favorited"}
+FILTERS = {
+    "subscribed": "subs",
+    "tipped": "tips",
+    "tip": "tips",
+    "purchases": "chat_messages",
+    "favorited": "favorited",
+    "subscriptions": "subs",
+    "tips": "tips",
+    "likes": "favorited",
+}
 
 
 def note_row(call: Call, note: dict[str, Any], *, users: bool) -> dict[str, Any]:
@@ -32,10 +46,20 @@ def note_row(call: Call, note: dict[str, Any], *, users: bool) -> dict[str, Any]
     else:
         pairs["{AMOUNT}"] = price
         if note["message"]:
-            pairs["{MESSAGE_LINK}"] = f'<a href="https://onlyfans.com/my/chats/chat/{fan.id}/?firstId={note["message"]}">message</a>'
+            pairs["{MESSAGE_LINK}"] = (
+                f'<a href="https://onlyfans.com/my/chats/chat/{fan.id}/?firstId={note["message"]}">message</a>'
+            )
     return {
-        "id": note["id"], "type": kind, "subType": sub, "createdAt": iso(note["at"]), "text": text, "isRead": note["read"], "canGoToProfile": True,
-        "replacePairs": pairs, "user_id": call.who.id, "user": brief(fan) if users else {"id": fan.id, "_view": "s"},
+        "id": note["id"],
+        "type": kind,
+        "subType": sub,
+        "createdAt": iso(note["at"]),
+        "text": text,
+        "isRead": note["read"],
+        "canGoToProfile": True,
+        "replacePairs": pairs,
+        "user_id": call.who.id,
+        "user": brief(fan) if users else {"id": fan.id, "_view": "s"},
     }
 
 
@@ -55,7 +79,19 @@ def notifications(call: Call) -> Any:
 
 @route("GET /users/notifications/count", "GET /notifications/counts")
 def counts(call: Call) -> Any:
-    names = ("all", "commented", "deactivated_media", "favorited", "mentioned", "message", "purchases", "subscribed", "system", "tags", "tip")
+    names = (
+        "all",
+        "commented",
+        "deactivated_media",
+        "favorited",
+        "mentioned",
+        "message",
+        "purchases",
+        "subscribed",
+        "system",
+        "tags",
+        "tip",
+    )
     found = dict.fromkeys(names, 0)
     for note in call.who.notifications:
         if not note["read"]:
@@ -76,7 +112,11 @@ def tabs(call: Call) -> Any:
     return call.who.settings["tabs"]
 
 
-@route("POST /users/notifications/settings/tabs-order", "PUT /users/notifications/settings/tabs-order", "PUT /notifications/tabs-order")
+@route(
+    "POST /users/notifications/settings/tabs-order",
+    "PUT /users/notifications/settings/tabs-order",
+    "PUT /notifications/tabs-order",
+)
 def set_tabs(call: Call) -> Any:
     call.who.settings["tabs"] = [str(one) for one in call.field("tabs", default=[])]
     return OK

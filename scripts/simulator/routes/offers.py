@@ -15,9 +15,19 @@ Row = dict[str, Any]
 
 def promotion_row(row: Row) -> Row:
     return {
-        "id": row["id"], "message": row["message"], "rawMessage": plain(row["message"]), "price": row["price"], "createdAt": iso(row["at"]),
-        "finishedAt": iso(row["finished"]), "subscribeDays": row["days"], "subscribeCounts": row["counts"], "claimsCount": row["claims"],
-        "type": row["type"], "isFinished": row["finished"] is not None, "canClaim": row["finished"] is None, "hasRelatedPromo": False,
+        "id": row["id"],
+        "message": row["message"],
+        "rawMessage": plain(row["message"]),
+        "price": row["price"],
+        "createdAt": iso(row["at"]),
+        "finishedAt": iso(row["finished"]),
+        "subscribeDays": row["days"],
+        "subscribeCounts": row["counts"],
+        "claimsCount": row["claims"],
+        "type": row["type"],
+        "isFinished": row["finished"] is not None,
+        "canClaim": row["finished"] is None,
+        "hasRelatedPromo": False,
     }
 
 
@@ -39,9 +49,15 @@ def promotions(call: Call) -> Any:
 def create_promotion(call: Call) -> Any:
     discount = float(call.field("discount") or 0)
     row: Row = {
-        "id": call.world.new_id(), "message": as_html(str(call.field("message") or "")), "at": call.now, "finished": None, "claims": 0,
-        "price": round(call.who.price_cents / 100 * (1 - discount / 100)), "counts": int(call.field("offerLimit", "offer_limit", "subscribeCounts") or 0),
-        "days": int(call.field("freeTrialDays", "free_trial_days", "subscribeDays") or 30), "type": str(call.field("type") or "all"),
+        "id": call.world.new_id(),
+        "message": as_html(str(call.field("message") or "")),
+        "at": call.now,
+        "finished": None,
+        "claims": 0,
+        "price": round(call.who.price_cents / 100 * (1 - discount / 100)),
+        "counts": int(call.field("offerLimit", "offer_limit", "subscribeCounts") or 0),
+        "days": int(call.field("freeTrialDays", "free_trial_days", "subscribeDays") or 30),
+        "type": str(call.field("type") or "all"),
     }
     call.who.promotions[row["id"]] = row
     return [promotion_row(row)]
@@ -61,7 +77,13 @@ def delete_promotion(call: Call) -> Any:
 
 def bundle_row(call: Call, row: Row) -> Row:
     cents = call.who.price_cents * row["duration"] * (100 - row["discount"]) // 100
-    return {"id": row["id"], "discount": row["discount"], "duration": row["duration"], "price": money(cents), "canBuy": True}
+    return {
+        "id": row["id"],
+        "discount": row["discount"],
+        "duration": row["duration"],
+        "price": money(cents),
+        "canBuy": True,
+    }
 
 
 @route("GET /subscriptions/bundles", "GET /bundles", etag=True)
@@ -94,9 +116,21 @@ WELCOME = "/messages/templates/reply_on_subscribe"
 def welcome(call: Call) -> Any:
     row = call.who.welcome
     return {
-        "id": "reply_on_subscribe", "template": "reply_on_subscribe", "createdAt": iso(row["at"]), "displayText": plain(row["text"]), "text": row["text"],
-        "giphyId": None, "isActive": row["active"], "isCouplePeopleMedia": False, "isMarkdownDisabled": False, "isMediaReady": True, "lockedText": False,
-        "media": medias(call.who, row["media"], call.world.signer), "mediaCount": len(row["media"]), "previews": [], "price": money(row["price"]),
+        "id": "reply_on_subscribe",
+        "template": "reply_on_subscribe",
+        "createdAt": iso(row["at"]),
+        "displayText": plain(row["text"]),
+        "text": row["text"],
+        "giphyId": None,
+        "isActive": row["active"],
+        "isCouplePeopleMedia": False,
+        "isMarkdownDisabled": False,
+        "isMediaReady": True,
+        "lockedText": False,
+        "media": medias(call.who, row["media"], call.world.signer),
+        "mediaCount": len(row["media"]),
+        "previews": [],
+        "price": money(row["price"]),
         "releaseForms": [],
     }
 

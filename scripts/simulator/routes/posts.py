@@ -30,24 +30,64 @@ def precise(post: Row) -> str:
 
 def post_row(call: Call, post: Row, *, full: bool = False) -> Row:
     return {
-        "responseType": "post", "id": post["id"], "postedAt": iso(post["at"]), "postedAtPrecise": precise(post), "expiredAt": None,
-        "author": author(call.who) if full else {"id": call.who.id, "_view": "s"}, "text": post["text"], "rawText": plain(post["text"]),
-        "lockedText": False, "isFavorite": post["liked"], "canReport": False, "canDelete": True, "canComment": True, "canEdit": True,
-        "canEditText": True, "isPinned": post["pinned"], "isArchived": post["archived"], "favoritesCount": post["likes"], "mediaCount": len(post["media"]),
-        "isMediaReady": True, "voting": [], "isOpened": True, "canToggleFavorite": True, "streamId": None, "price": money(post["price"]),
-        "hasVoting": False, "isAddedToBookmarks": False, "isMarkdownDisabled": False, "isPrivateArchived": False, "isDeleted": False,
-        "hasUrl": False, "commentsCount": len(post["comments"]), "mentionedUsers": [], "linkedUsers": [], "linkedPosts": [], "canViewMedia": True,
-        "preview": [], "canPurchase": False, "tipsAmount": f"${post['tips_cents'] / 100:.2f}", "labels": list(post["labels"]),
+        "responseType": "post",
+        "id": post["id"],
+        "postedAt": iso(post["at"]),
+        "postedAtPrecise": precise(post),
+        "expiredAt": None,
+        "author": author(call.who) if full else {"id": call.who.id, "_view": "s"},
+        "text": post["text"],
+        "rawText": plain(post["text"]),
+        "lockedText": False,
+        "isFavorite": post["liked"],
+        "canReport": False,
+        "canDelete": True,
+        "canComment": True,
+        "canEdit": True,
+        "canEditText": True,
+        "isPinned": post["pinned"],
+        "isArchived": post["archived"],
+        "favoritesCount": post["likes"],
+        "mediaCount": len(post["media"]),
+        "isMediaReady": True,
+        "voting": [],
+        "isOpened": True,
+        "canToggleFavorite": True,
+        "streamId": None,
+        "price": money(post["price"]),
+        "hasVoting": False,
+        "isAddedToBookmarks": False,
+        "isMarkdownDisabled": False,
+        "isPrivateArchived": False,
+        "isDeleted": False,
+        "hasUrl": False,
+        "commentsCount": len(post["comments"]),
+        "mentionedUsers": [],
+        "linkedUsers": [],
+        "linkedPosts": [],
+        "canViewMedia": True,
+        "preview": [],
+        "canPurchase": False,
+        "tipsAmount": f"${post['tips_cents'] / 100:.2f}",
+        "labels": list(post["labels"]),
         "media": medias(call.who, post["media"], call.world.signer),
     }
 
 
 def counters(call: Call) -> dict[str, int]:
-    kinds = [call.who.vault[one].kind for post in call.who.posts.values() for one in post["media"] if one in call.who.vault]
+    kinds = [
+        call.who.vault[one].kind for post in call.who.posts.values() for one in post["media"] if one in call.who.vault
+    ]
     archived = sum(post["archived"] for post in call.who.posts.values())
     return {
-        "archivedPostsCount": archived, "audiosCount": kinds.count("audio"), "mediasCount": len(kinds), "photosCount": kinds.count("photo"),
-        "postsCount": len(call.who.posts) - archived, "privateArchivedPostsCount": 0, "streamsCount": 0, "videosCount": kinds.count("video"),
+        "archivedPostsCount": archived,
+        "audiosCount": kinds.count("audio"),
+        "mediasCount": len(kinds),
+        "photosCount": kinds.count("photo"),
+        "postsCount": len(call.who.posts) - archived,
+        "privateArchivedPostsCount": 0,
+        "streamsCount": 0,
+        "videosCount": kinds.count("video"),
     }
 
 
@@ -61,7 +101,10 @@ def posts(call: Call) -> Any:
     if call.get("pinned") in {"1", "true"}:
         rows = [row for row in rows if row["pinned"]]
     rows = [row for row in rows if matches(call.get("query"), plain(row["text"]))]
-    keys: dict[str, Any] = {"favorites_count": lambda row: (row["likes"], row["id"]), "tips_summ": lambda row: (row["tips_cents"], row["id"])}
+    keys: dict[str, Any] = {
+        "favorites_count": lambda row: (row["likes"], row["id"]),
+        "tips_summ": lambda row: (row["tips_cents"], row["id"]),
+    }
     ascending = "asc" in {call.get("sort"), call.get("order")}
     field = call.get("order") if call.get("order") not in {"asc", "desc"} else call.get("sort")
     rows.sort(key=keys.get(field or "", lambda row: (row["at"], row["id"])), reverse=not ascending)
@@ -70,8 +113,11 @@ def posts(call: Call) -> Any:
         rows = [row for row in rows if (precise(row) > before) == ascending and precise(row) != before]
     shown, more = page(rows, call.offset, call.limit)
     return {
-        "list": [post_row(call, row) for row in shown], "hasMore": more, "headMarker": precise(shown[0]) if shown else None,
-        "tailMarker": precise(shown[-1]) if shown else None, "counters": counters(call),
+        "list": [post_row(call, row) for row in shown],
+        "hasMore": more,
+        "headMarker": precise(shown[0]) if shown else None,
+        "tailMarker": precise(shown[-1]) if shown else None,
+        "counters": counters(call),
     }
 
 
@@ -103,8 +149,16 @@ def create(call: Call) -> Any:
     when, later = call.field("scheduledDate", "scheduled_date"), bool(call.field("saveForLater", "save_for_later"))
     if when or later:
         publish = times.parse(str(when), call.now, call.now) if when else None
-        call.who.queue[post["id"]] = {"id": post["id"], "type": "post", "text": post["text"], "media": post["media"], "price": post["price"],
-                                      "created": call.now, "publish": publish, "later": later}
+        call.who.queue[post["id"]] = {
+            "id": post["id"],
+            "type": "post",
+            "text": post["text"],
+            "media": post["media"],
+            "price": post["price"],
+            "created": call.now,
+            "publish": publish,
+            "later": later,
+        }
     else:
         call.who.posts[post["id"]] = post
     return post_row(call, post, full=True)
@@ -150,11 +204,26 @@ def stats(call: Call) -> Any:
     empty = chart((), start, end)
     looks = [(post["at"], post["looks"])]
     return {
-        "isAvailable": True, "hasStats": True, "hasVideo": False, "commentCount": len(post["comments"]), "likeCount": post["likes"],
-        "lookCount": post["looks"], "uniqueLookCount": post["looks"] // 2, "lookDuration": post["looks"] * 3, "lookDurationAverage": 3,
-        "purchasedCount": 0, "purchasedSumm": 0, "tipCount": 0, "tipSum": post["tips_cents"] // 100, "tipChart": empty, "tipSumChart": empty,
-        "purchasesChart": empty, "likeChart": chart([(post["at"], post["likes"])], start, end), "lookChart": chart(looks, start, end),
-        "uniqueLookChart": chart(looks, start, end), "commentChart": chart(((row["at"], 1) for row in post["comments"]), start, end),
+        "isAvailable": True,
+        "hasStats": True,
+        "hasVideo": False,
+        "commentCount": len(post["comments"]),
+        "likeCount": post["likes"],
+        "lookCount": post["looks"],
+        "uniqueLookCount": post["looks"] // 2,
+        "lookDuration": post["looks"] * 3,
+        "lookDurationAverage": 3,
+        "purchasedCount": 0,
+        "purchasedSumm": 0,
+        "tipCount": 0,
+        "tipSum": post["tips_cents"] // 100,
+        "tipChart": empty,
+        "tipSumChart": empty,
+        "purchasesChart": empty,
+        "likeChart": chart([(post["at"], post["likes"])], start, end),
+        "lookChart": chart(looks, start, end),
+        "uniqueLookChart": chart(looks, start, end),
+        "commentChart": chart(((row["at"], 1) for row in post["comments"]), start, end),
     }
 
 
@@ -169,11 +238,23 @@ def top(call: Call) -> Any:
 
 def comment_row(call: Call, row: Row, *, full: bool = False) -> Row:
     mine = row["author"] == call.who.id
-    who = {**author(call.who), "canReport": False, "creditsMinAlternatives": 1, "lastSeen": None, "subscribedOn": None} if full and mine else {
-        "id": row["author"], "_view": "s"}
+    who = (
+        {**author(call.who), "canReport": False, "creditsMinAlternatives": 1, "lastSeen": None, "subscribedOn": None}
+        if full and mine
+        else {"id": row["author"], "_view": "s"}
+    )
     return {
-        "id": row["id"], "postedAt": iso(row["at"]), "changedAt": iso(row["at"]), "author": who, "text": row["text"], "giphyId": None,
-        "isLiked": row["liked"], "isLikedByAuthor": row["liked"], "isPinned": row["pinned"], "likesCount": row["likes"], "canLike": True,
+        "id": row["id"],
+        "postedAt": iso(row["at"]),
+        "changedAt": iso(row["at"]),
+        "author": who,
+        "text": row["text"],
+        "giphyId": None,
+        "isLiked": row["liked"],
+        "isLikedByAuthor": row["liked"],
+        "isPinned": row["pinned"],
+        "likesCount": row["likes"],
+        "canLike": True,
     }
 
 
@@ -204,7 +285,10 @@ def add_comment(call: Call) -> Any:
 @route("DELETE /posts/{pid}/comments/{cid}", "DELETE /comments/{cid}")
 def delete_comment(call: Call) -> Any:
     if "pid" not in call.params:
-        owner = next((post for post in call.who.posts.values() if any(row["id"] == call.id("cid") for row in post["comments"])), None)
+        owner = next(
+            (post for post in call.who.posts.values() if any(row["id"] == call.id("cid") for row in post["comments"])),
+            None,
+        )
         if owner is None:
             raise Fail(404, "Comment not found")
         call.params["pid"] = str(owner["id"])
@@ -228,14 +312,27 @@ def pin_comment(call: Call) -> Any:
 
 def label_row(call: Call, label: Row) -> Row:
     count = sum(str(label["id"]) in post["labels"] for post in call.who.posts.values())
-    return {"id": str(label["id"]), "name": label["name"], "type": label["type"], "isClearInProgress": False, "posts": [], "postsCount": count}
+    return {
+        "id": str(label["id"]),
+        "name": label["name"],
+        "type": label["type"],
+        "isClearInProgress": False,
+        "posts": [],
+        "postsCount": count,
+    }
 
 
 @route("GET /labels", "GET /posts/labels", etag=True)
 def labels(call: Call) -> Any:
     shown, more = page(list(call.who.labels.values()), call.offset, call.limit)
-    return {"list": [label_row(call, label) for label in shown], "hasMore": more, "nextOffset": call.offset + len(shown), "hashSort": "", "order": "desc",
-            "sort": "custom"}
+    return {
+        "list": [label_row(call, label) for label in shown],
+        "hasMore": more,
+        "nextOffset": call.offset + len(shown),
+        "hashSort": "",
+        "order": "desc",
+        "sort": "custom",
+    }
 
 
 @route("POST /labels", "POST /posts/labels")

@@ -25,17 +25,36 @@ def mass_of(call: Call) -> Row:
 def mass_row(call: Call, row: Row) -> Row:
     """A sent or sending mass message, as the queue lists it."""
     return {
-        "id": row["id"], "date": iso(row["at"]), "isReady": True, "isDone": row["at"] <= call.now, "total": row["sent"], "canUnsend": not row["canceled"],
-        "pending": 0 if row["at"] <= call.now else row["sent"], "unsendSeconds": 86_400, "hasError": False, "isCanceled": row["canceled"],
+        "id": row["id"],
+        "date": iso(row["at"]),
+        "isReady": True,
+        "isDone": row["at"] <= call.now,
+        "total": row["sent"],
+        "canUnsend": not row["canceled"],
+        "pending": 0 if row["at"] <= call.now else row["sent"],
+        "unsendSeconds": 86_400,
+        "hasError": False,
+        "isCanceled": row["canceled"],
         "isCouplePeopleMedia": False,
     }
 
 
 def mass_detail(row: Row) -> Row:
     return {
-        "id": row["id"], "date": iso(row["at"]), "text": row["text"], "textCropped": plain(row["text"])[:40], "giphyId": None, "isFree": row["price"] == 0,
-        "mediaTypes": None, "releaseForms": [], "sentCount": row["sent"], "viewedCount": row["viewed"], "canUnsend": not row["canceled"],
-        "unsendSeconds": 86_400, "hasError": False, "isCanceled": row["canceled"],
+        "id": row["id"],
+        "date": iso(row["at"]),
+        "text": row["text"],
+        "textCropped": plain(row["text"])[:40],
+        "giphyId": None,
+        "isFree": row["price"] == 0,
+        "mediaTypes": None,
+        "releaseForms": [],
+        "sentCount": row["sent"],
+        "viewedCount": row["viewed"],
+        "canUnsend": not row["canceled"],
+        "unsendSeconds": 86_400,
+        "hasError": False,
+        "isCanceled": row["canceled"],
     }
 
 
@@ -57,9 +76,15 @@ def receivers(call: Call) -> list[int]:
         wanted += lists.get(name, {"users": []})["users"]
     if not wanted and not names:
         wanted = [fan.id for fan in call.who.fans.values() if fan.active_at(call.now)]
-    out = {user for name in call.field("excludedLists", "excluded_lists", default=[]) for user in lists.get(str(name), {"users": []})["users"]}
+    out = {
+        user
+        for name in call.field("excludedLists", "excluded_lists", default=[])
+        for user in lists.get(str(name), {"users": []})["users"]
+    }
     fans = call.who.fans
-    return [number for number in dict.fromkeys(wanted) if number in fans and number not in out and not fans[number].deleted]
+    return [
+        number for number in dict.fromkeys(wanted) if number in fans and number not in out and not fans[number].deleted
+    ]
 
 
 @route("POST /messages/queue", "POST /mass-messaging")
@@ -73,11 +98,25 @@ def mass_send(call: Call) -> Any:
     later = bool(call.field("saveForLater", "save_for_later", "isScheduled"))
     people = receivers(call)
     number = call.world.new_id()
-    row = {"id": number, "text": as_html(text), "media": media, "price": round(float(call.field("price") or 0) * 100), "sent": len(people), "viewed": 0,
-           "at": times.parse(str(when), call.now, call.now) if when else call.now, "buyers": [], "canceled": False}
+    row = {
+        "id": number,
+        "text": as_html(text),
+        "media": media,
+        "price": round(float(call.field("price") or 0) * 100),
+        "sent": len(people),
+        "viewed": 0,
+        "at": times.parse(str(when), call.now, call.now) if when else call.now,
+        "buyers": [],
+        "canceled": False,
+    }
     if later or when:
-        call.who.queue[number] = {**{key: row[key] for key in ("id", "text", "media", "price")}, "type": "chat", "created": call.now,
-                                  "publish": None if later and not when else row["at"], "later": later and not when}
+        call.who.queue[number] = {
+            **{key: row[key] for key in ("id", "text", "media", "price")},
+            "type": "chat",
+            "created": call.now,
+            "publish": None if later and not when else row["at"],
+            "later": later and not when,
+        }
     else:
         deliver(call, row, people)
     call.who.mass[number] = row
@@ -89,7 +128,11 @@ def deliver(call: Call, row: Row, people: list[int]) -> None:
 
     for number in people:
         chat = call.who.chats.setdefault(number, Chat(number))
-        message = new_message(call, chat, {"text": row["text"], "mediaFiles": row["media"], "price": row["price"] / 100 if row["media"] else 0})
+        message = new_message(
+            call,
+            chat,
+            {"text": row["text"], "mediaFiles": row["media"], "price": row["price"] / 100 if row["media"] else 0},
+        )
         message.queue_id = row["id"]
         chat.messages.append(message)
         call.who.messages[message.id] = message
@@ -123,19 +166,63 @@ def mass_delete(call: Call) -> Any:
 def queue_row(call: Call, row: Row) -> Row:
     chat = row["type"] == "chat"
     base = {
-        "id": row["id"], "text": row["text"], "rawText": plain(row["text"]), "isMarkdownDisabled": False, "isMediaReady": True, "isOpened": True,
-        "media": medias(call.who, row["media"], call.world.signer), "mediaCount": len(row["media"]), "price": money(row["price"]),
+        "id": row["id"],
+        "text": row["text"],
+        "rawText": plain(row["text"]),
+        "isMarkdownDisabled": False,
+        "isMediaReady": True,
+        "isOpened": True,
+        "media": medias(call.who, row["media"], call.world.signer),
+        "mediaCount": len(row["media"]),
+        "price": money(row["price"]),
     }
-    entity = {
-        **base, "responseType": "message", "giphyId": None, "lockedText": False, "isFree": row["price"] == 0, "previews": [], "isTip": False,
-        "queueId": row["id"], "isFromQueue": True, "canUnsendQueue": False, "unsendSecondsQueue": 0, "isNew": False, "createdAt": iso(row["created"]),
-        "changedAt": iso(row["created"]), "cancelSeconds": 0, "isLiked": False, "canPurchase": False, "releaseForms": [], "scheduledAt": iso(row["publish"]),
-        "sentRulesExtra": None, "sentRulesType": None, "userLists": ["fans"], "userIds": [],
-    } if chat else {
-        **base, "responseType": "post", "canDelete": True, "canEdit": True, "canToggleFavorite": False, "canViewMedia": True, "isPublishedWithPeriod": False,
-        "postedAt": iso(row["publish"] or row["created"]), "postedAtPrecise": f"{row['created'].timestamp():.6f}", "tipsAmount": "$0.00",
+    entity = (
+        {
+            **base,
+            "responseType": "message",
+            "giphyId": None,
+            "lockedText": False,
+            "isFree": row["price"] == 0,
+            "previews": [],
+            "isTip": False,
+            "queueId": row["id"],
+            "isFromQueue": True,
+            "canUnsendQueue": False,
+            "unsendSecondsQueue": 0,
+            "isNew": False,
+            "createdAt": iso(row["created"]),
+            "changedAt": iso(row["created"]),
+            "cancelSeconds": 0,
+            "isLiked": False,
+            "canPurchase": False,
+            "releaseForms": [],
+            "scheduledAt": iso(row["publish"]),
+            "sentRulesExtra": None,
+            "sentRulesType": None,
+            "userLists": ["fans"],
+            "userIds": [],
+        }
+        if chat
+        else {
+            **base,
+            "responseType": "post",
+            "canDelete": True,
+            "canEdit": True,
+            "canToggleFavorite": False,
+            "canViewMedia": True,
+            "isPublishedWithPeriod": False,
+            "postedAt": iso(row["publish"] or row["created"]),
+            "postedAtPrecise": f"{row['created'].timestamp():.6f}",
+            "tipsAmount": "$0.00",
+        }
+    )
+    return {
+        "id": row["id"],
+        "type": row["type"],
+        "createdDateTime": iso(row["created"]),
+        "publishDateTime": iso(row["publish"]),
+        "entity": entity,
     }
-    return {"id": row["id"], "type": row["type"], "createdDateTime": iso(row["created"]), "publishDateTime": iso(row["publish"]), "entity": entity}
 
 
 def planned(call: Call, *, later: bool, kind: str | None = None) -> list[Row]:
@@ -148,8 +235,13 @@ def schedule(call: Call) -> Any:
     start = call.get("filter[publishDate]") or call.get("publishDateStart") or call.get("publish_date_start")
     end = call.get("filter[publishDateEnd]") or call.get("publishDateEnd") or call.get("publish_date_end")
     kinds = call.all("type[]", "type")
-    rows = [row for row in planned(call, later=False) if (row["publish"].date().isoformat() >= start[:10] if start else True)
-            and (row["publish"].date().isoformat() <= end[:10] if end else True) and (not kinds or row["type"] in kinds)]
+    rows = [
+        row
+        for row in planned(call, later=False)
+        if (row["publish"].date().isoformat() >= start[:10] if start else True)
+        and (row["publish"].date().isoformat() <= end[:10] if end else True)
+        and (not kinds or row["type"] in kinds)
+    ]
     shown, _ = page(rows, call.offset, call.limit if call.get("limit") else 100)
     return {"list": [queue_row(call, row) for row in shown], "syncInProcess": False}
 
@@ -204,13 +296,21 @@ def later_settings(call: Call) -> Any:
 
 
 @route(
-    "PATCH /schedules/later/{part}/settings", "PUT /schedules/later/{part}/settings", "POST /schedules/later/{part}/settings",
-    "PATCH /saved-for-later/{part}/settings/{action}", "PATCH /schedules/later/{part}/settings/{action}", "DELETE /schedules/later/{part}/settings",
+    "PATCH /schedules/later/{part}/settings",
+    "PUT /schedules/later/{part}/settings",
+    "POST /schedules/later/{part}/settings",
+    "PATCH /saved-for-later/{part}/settings/{action}",
+    "PATCH /schedules/later/{part}/settings/{action}",
+    "DELETE /schedules/later/{part}/settings",
 )
 def later_change(call: Call) -> Any:
     """`{period}` switches on; DELETE, `isEnabled: false` or a `disable-…` action switches off."""
     row = call.who.settings["later"][part_of(call)]
-    off = call.request.method == "DELETE" or call.params.get("action", "").startswith("disable") or call.field("isEnabled", default=True) is False
+    off = (
+        call.request.method == "DELETE"
+        or call.params.get("action", "").startswith("disable")
+        or call.field("isEnabled", default=True) is False
+    )
     row["isEnabled"] = not off
     if off:
         return []

@@ -35,11 +35,27 @@ def media_of(call: Call, story: Row) -> list[Row]:
 
 def story_row(call: Call, story: Row) -> Row:
     return {
-        "id": story["id"], "userId": call.who.id, "createdAt": iso(story["at"]), "canDelete": True, "commentsCount": 0, "hasPost": False,
-        "isHighlightCover": any(row["cover"] == story["id"] for row in call.who.highlights.values()), "isLastInHighlight": False, "isReady": True,
-        "isWatched": story["watched"], "likesCount": story["likes"], "media": media_of(call, story), "question": None, "releaseForms": [],
-        "tipsAmount": f"${story['tips_cents'] / 100:.2f}", "tipsAmountRaw": story["tips_cents"] // 100, "tipsCount": 0, "viewers": [],
-        "viewersCount": len(story["viewers"]), "canvasWidth": story["canvas"][0], "canvasHeight": story["canvas"][1],
+        "id": story["id"],
+        "userId": call.who.id,
+        "createdAt": iso(story["at"]),
+        "canDelete": True,
+        "commentsCount": 0,
+        "hasPost": False,
+        "isHighlightCover": any(row["cover"] == story["id"] for row in call.who.highlights.values()),
+        "isLastInHighlight": False,
+        "isReady": True,
+        "isWatched": story["watched"],
+        "likesCount": story["likes"],
+        "media": media_of(call, story),
+        "question": None,
+        "releaseForms": [],
+        "tipsAmount": f"${story['tips_cents'] / 100:.2f}",
+        "tipsAmountRaw": story["tips_cents"] // 100,
+        "tipsCount": 0,
+        "viewers": [],
+        "viewersCount": len(story["viewers"]),
+        "canvasWidth": story["canvas"][0],
+        "canvasHeight": story["canvas"][1],
     }
 
 
@@ -55,7 +71,9 @@ def archive(call: Call) -> Any:
     if marker:
         rows = [row for row in rows if row["id"] < marker]
     shown, more = page(rows, call.offset, call.limit)
-    listed = [{"id": row["id"], "createdAt": iso(row["at"]), "media": media_of(call, row), "question": None} for row in shown]
+    listed = [
+        {"id": row["id"], "createdAt": iso(row["at"]), "media": media_of(call, row), "question": None} for row in shown
+    ]
     return {"list": listed, "hasMore": more, "marker": shown[-1]["id"] if shown else marker}
 
 
@@ -73,7 +91,9 @@ def create(call: Call) -> Any:
     call.who.stories[story["id"]] = story
     row = story_row(call, story)
     for one_media in row["media"]:
-        one_media["files"].update({name: one_media["files"][name]["url"] for name in ("preview", "squarePreview", "thumb")})
+        one_media["files"].update(
+            {name: one_media["files"][name]["url"] for name in ("preview", "squarePreview", "thumb")}
+        )
     return {**row, "texts": []}
 
 
@@ -93,7 +113,13 @@ def watched(call: Call) -> Any:
 def viewers(call: Call) -> Any:
     people = [call.who.fans[number] for number in story_of(call)["viewers"] if number in call.who.fans]
     shown, more = page(people, call.offset, call.limit)
-    flags = {"hasStoryTips": False, "hasTopStoryTips": False, "isStoryBlockedUser": False, "isStoryLiked": False, "showMediaCount": True}
+    flags = {
+        "hasStoryTips": False,
+        "hasTopStoryTips": False,
+        "isStoryBlockedUser": False,
+        "isStoryLiked": False,
+        "showMediaCount": True,
+    }
     rows = [{**fan_row(call.who, fan, call.now), **flags, "avatarThumbs": None} for fan in shown]
     return {"list": rows, "hasMore": more}
 
@@ -104,10 +130,21 @@ def stats(call: Call) -> Any:
     start, end = story["at"], min(call.now, story["at"] + timedelta(days=2))
     empty = chart((), start, end)
     return {
-        "createdAt": iso(story["at"]), "storyCommentAll": [], "storyCommentChart": empty, "storyCommentCount": 0, "storyLikeAll": [],
-        "storyLikeChart": chart([(start, story["likes"])], start, end), "storyLikeCount": story["likes"], "storyLookAll": [],
-        "storyLookChart": chart([(start, len(story["viewers"]))], start, end), "storyLookCount": str(len(story["viewers"])), "storyTipAll": [],
-        "storyTipChart": empty, "storyTipCount": 0, "storyTipSum": story["tips_cents"] // 100, "storyTipSumChart": empty,
+        "createdAt": iso(story["at"]),
+        "storyCommentAll": [],
+        "storyCommentChart": empty,
+        "storyCommentCount": 0,
+        "storyLikeAll": [],
+        "storyLikeChart": chart([(start, story["likes"])], start, end),
+        "storyLikeCount": story["likes"],
+        "storyLookAll": [],
+        "storyLookChart": chart([(start, len(story["viewers"]))], start, end),
+        "storyLookCount": str(len(story["viewers"])),
+        "storyTipAll": [],
+        "storyTipChart": empty,
+        "storyTipCount": 0,
+        "storyTipSum": story["tips_cents"] // 100,
+        "storyTipSumChart": empty,
     }
 
 
@@ -122,8 +159,13 @@ def highlight_row(call: Call, row: Row) -> Row:
     cover = call.who.stories.get(row["cover"])
     media = medias(call.who, cover["media"], call.world.signer) if cover else []
     return {
-        "id": row["id"], "userId": call.who.id, "title": row["title"], "coverStoryId": row["cover"], "createdAt": iso(row["at"]),
-        "cover": media[0]["files"]["thumb"]["url"] if media else None, "storiesCount": len(row["stories"]),
+        "id": row["id"],
+        "userId": call.who.id,
+        "title": row["title"],
+        "coverStoryId": row["cover"],
+        "createdAt": iso(row["at"]),
+        "cover": media[0]["files"]["thumb"]["url"] if media else None,
+        "storiesCount": len(row["stories"]),
     }
 
 
@@ -139,7 +181,11 @@ def highlights(call: Call) -> Any:
 @route("GET /stories/highlights/{hid}")
 def highlight(call: Call) -> Any:
     row = highlight_of(call)
-    stories = [story_row(call, call.who.stories[number]) | {"texts": []} for number in row["stories"] if number in call.who.stories]
+    stories = [
+        story_row(call, call.who.stories[number]) | {"texts": []}
+        for number in row["stories"]
+        if number in call.who.stories
+    ]
     return {**highlight_row(call, row), "stories": stories}
 
 
@@ -162,7 +208,11 @@ def delete_highlight(call: Call) -> Any:
     return OK
 
 
-@route("PATCH /stories/highlights/{hid}/{sid}", "POST /stories/highlights/{hid}/{sid}", "DELETE /stories/highlights/{hid}/{sid}")
+@route(
+    "PATCH /stories/highlights/{hid}/{sid}",
+    "POST /stories/highlights/{hid}/{sid}",
+    "DELETE /stories/highlights/{hid}/{sid}",
+)
 def highlight_story(call: Call) -> Any:
     row, story = highlight_of(call), story_of(call)
     if call.request.method == "DELETE":

@@ -26,9 +26,19 @@ def unix(when: datetime) -> int:
 def row_of(call: Call, row: Transaction) -> dict[str, Any]:
     fan = call.who.fans[row.fan_id]
     return {
-        "id": row.id, "createdAt": iso(row.created), "currency": "USD", "amount": money(row.amount_cents), "vatAmount": 0, "taxAmount": 0,
-        "mediaTaxAmount": 0, "net": money(row.net_cents), "fee": money(row.fee_cents), "description": row.description, "status": row.status,
-        "payoutPendingDays": max(0, 7 - (call.now - row.created).days) if row.status == "loading" else 0, "user": brief(fan),
+        "id": row.id,
+        "createdAt": iso(row.created),
+        "currency": "USD",
+        "amount": money(row.amount_cents),
+        "vatAmount": 0,
+        "taxAmount": 0,
+        "mediaTaxAmount": 0,
+        "net": money(row.net_cents),
+        "fee": money(row.fee_cents),
+        "description": row.description,
+        "status": row.status,
+        "payoutPendingDays": max(0, 7 - (call.now - row.created).days) if row.status == "loading" else 0,
+        "user": brief(fan),
     }
 
 
@@ -40,7 +50,9 @@ def selected(call: Call, days: int = 30) -> list[Transaction]:
     rows = call.who.transactions
     first = bisect_left(rows, -end.timestamp(), key=newest_first)
     last = bisect_right(rows, -start.timestamp(), key=newest_first)
-    return [row for row in rows[first:last] if (not kind or row.kind == kind) and (not source or row.tips_source == source)]
+    return [
+        row for row in rows[first:last] if (not kind or row.kind == kind) and (not source or row.tips_source == source)
+    ]
 
 
 @route("GET /payouts/transactions", "GET /transactions")
@@ -52,7 +64,9 @@ def transactions(call: Call) -> Any:
         rows = [row for row in rows if unix(row.created) < marker]
     shown, more = page(rows, 0, call.limit)
     return {
-        "list": [row_of(call, row) for row in shown], "hasMore": more, "marker": marker or unix(call.now),
+        "list": [row_of(call, row) for row in shown],
+        "hasMore": more,
+        "marker": marker or unix(call.now),
         "nextMarker": unix(shown[-1].created) if shown else marker or unix(call.now),
     }
 
@@ -60,15 +74,25 @@ def transactions(call: Call) -> Any:
 @route("GET /payouts/chargebacks", "GET /chargebacks")
 def chargebacks(call: Call) -> Any:
     start, end = call.dates(days=400)
-    rows = [row for row in call.who.transactions if row.chargeback_at and start <= row.chargeback_at <= min(end, call.now)]
+    rows = [
+        row for row in call.who.transactions if row.chargeback_at and start <= row.chargeback_at <= min(end, call.now)
+    ]
     rows.sort(key=lambda row: (row.chargeback_at or row.created, row.id), reverse=True)
     shown, more = page(rows, call.offset, call.limit)
     listed = [
-        {"id": hash_id(row.id), "createdAt": iso(row.chargeback_at), "paymentType": row.kind or "other",
-         "payment": {**row_of(call, row), "user": {**brief(call.who.fans[row.fan_id]), "avatarThumbs": None}}}
+        {
+            "id": hash_id(row.id),
+            "createdAt": iso(row.chargeback_at),
+            "paymentType": row.kind or "other",
+            "payment": {**row_of(call, row), "user": {**brief(call.who.fans[row.fan_id]), "avatarThumbs": None}},
+        }
         for row in shown
     ]
-    return {"list": listed, "hasMore": more, "marker": unix(shown[-1].chargeback_at or call.now) if shown else unix(call.now)}
+    return {
+        "list": listed,
+        "hasMore": more,
+        "marker": unix(shown[-1].chargeback_at or call.now) if shown else unix(call.now),
+    }
 
 
 def hash_id(text: str) -> int:
@@ -88,7 +112,8 @@ def chargeback_chart(call: Call) -> Any:
     return {
         "chartAmount": chart(((row.chargeback_at or end, row.amount_cents / 100) for row in rows), start, end),
         "chartCount": chart(((row.chargeback_at or end, 1) for row in rows), start, end),
-        "delta": 0, "total": sum(row.amount_cents for row in rows) / 100,
+        "delta": 0,
+        "total": sum(row.amount_cents for row in rows) / 100,
     }
 
 
@@ -105,7 +130,15 @@ def earnings(call: Call) -> Any:
     rows = [row for row in selected(call) if kind in {"total", "all"} or row.kind == KINDS.get(kind, kind)]
     net, gross = earned(rows)
     amounts = chart(((row.created, row.net_cents / 100) for row in rows), start, end)
-    return {"total": {"chartAmount": amounts, "chartCount": chart(((row.created, 1) for row in rows), start, end), "delta": 1.5, "total": net, "gross": gross}}
+    return {
+        "total": {
+            "chartAmount": amounts,
+            "chartCount": chart(((row.created, 1) for row in rows), start, end),
+            "delta": 1.5,
+            "total": net,
+            "gross": gross,
+        }
+    }
 
 
 @route("GET /statistics/total-transactions")
@@ -119,8 +152,13 @@ def balances(call: Call) -> Any:
     pending = sum(row.net_cents for row in call.who.transactions if row.status == "loading")
     out = sum(row["amount"] for row in call.who.payouts if row["state"] == "pending")
     return {
-        "payoutAvailable": 2500.5 - out if out < 2500 else 0.5, "payoutPending": pending / 100, "minPayoutSumm": 20, "maxPayoutSumm": 5000.0,
-        "withdrawalPeriod": call.who.settings["frequency"], "manualPayoutPendingDays": 0, "currency": "USD",
+        "payoutAvailable": 2500.5 - out if out < 2500 else 0.5,
+        "payoutPending": pending / 100,
+        "minPayoutSumm": 20,
+        "maxPayoutSumm": 5000.0,
+        "withdrawalPeriod": call.who.settings["frequency"],
+        "manualPayoutPendingDays": 0,
+        "currency": "USD",
         "withdrawalPeriodOptions": [{"code": code, "name": code.title()} for code in ("manual", "weekly", "monthly")],
     }
 
@@ -151,8 +189,15 @@ def earning_statistics(call: Call) -> Any:
 
 
 def payout_row(row: dict[str, Any]) -> dict[str, Any]:
-    return {"id": row["id"], "amount": row["amount"], "currency": "USD", "createdAt": iso(row["at"]), "state": row["state"],
-            "invoiceId": row["invoice"], "rejectReason": row["reason"]}
+    return {
+        "id": row["id"],
+        "amount": row["amount"],
+        "currency": "USD",
+        "createdAt": iso(row["at"]),
+        "state": row["state"],
+        "invoiceId": row["invoice"],
+        "rejectReason": row["reason"],
+    }
 
 
 @route("GET /payouts/requests", "GET /payouts/payout-requests", "GET /payouts/list-payout-requests")
@@ -170,8 +215,14 @@ def withdraw(call: Call) -> Any:
     amount = call.field("amount", default=0)
     if not isinstance(amount, int | float) or amount < 20:
         raise Fail(400, "Minimum payout is $20")
-    row = {"id": 4_100_000 + len(call.who.payouts), "amount": amount, "at": call.now, "state": "pending",
-           "invoice": f"INV-{call.who.id}-{200 + len(call.who.payouts)}", "reason": None}
+    row = {
+        "id": 4_100_000 + len(call.who.payouts),
+        "amount": amount,
+        "at": call.now,
+        "state": "pending",
+        "invoice": f"INV-{call.who.id}-{200 + len(call.who.payouts)}",
+        "reason": None,
+    }
     call.who.payouts.insert(0, row)
     return {"list": [payout_row(row)]}
 

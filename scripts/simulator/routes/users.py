@@ -73,7 +73,11 @@ def many(call: Call) -> Any:
     wanted = ids(call.all("m[]", "x[]", "a[]", "m", "x", "a"))
     wanted += ids(part for text in call.all("ids", "ids[]") for part in text.split(","))
     found = {str(number): find(call, str(number)) for number in wanted[:100]}
-    return {key: {**shown(call, one), "headerSize": None, "headerThumbs": None} for key, one in found.items() if one is not None}
+    return {
+        key: {**shown(call, one), "headerSize": None, "headerThumbs": None}
+        for key, one in found.items()
+        if one is not None
+    }
 
 
 @route("GET /users/{name}")
@@ -93,6 +97,8 @@ def exists(call: Call) -> Any:
 
 @route("GET /users/search", "GET /notifications/search-users")
 def search(call: Call) -> Any:
-    rows = [fan for fan in call.who.fans.values() if not fan.deleted and matches(call.get("query"), fan.name, fan.username)]
+    rows = [
+        fan for fan in call.who.fans.values() if not fan.deleted and matches(call.get("query"), fan.name, fan.username)
+    ]
     found, _ = page(rows, call.offset, call.limit)
     return [{**fan_row(call.who, fan, call.now), "avatarThumbs": None} for fan in found]

@@ -44,7 +44,10 @@ async def test_accounts_lists_the_teams_own(bench: Bench) -> None:
     assert "sess=" not in str(shown)
 
 
-@pytest.mark.parametrize(("field", "attribute"), [("onlyfans_id", "onlyfans_id"), ("onlyfans_username", "username"), ("onlyfans_email", "email")])
+@pytest.mark.parametrize(
+    ("field", "attribute"),
+    [("onlyfans_id", "onlyfans_id"), ("onlyfans_username", "username"), ("onlyfans_email", "email")],
+)
 async def test_accounts_can_be_filtered(bench: Bench, field: str, attribute: str) -> None:
     """By OnlyFans id, user name and e-mail."""
     value = getattr(bench.account, attribute)

@@ -57,7 +57,12 @@ async def test_by_account_and_endpoint(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("from=2020-01-01", "to"), ("from=2025-02-01&to=2025-01-01", "to"), ("group_by=hour", "group_by"), ("to=soon", "to")],
+    [
+        ("from=2020-01-01", "to"),
+        ("from=2025-02-01&to=2025-01-01", "to"),
+        ("group_by=hour", "group_by"),
+        ("to=soon", "to"),
+    ],
 )
 async def test_bad_periods(bench: Bench, query: str, field: str) -> None:
     """Longer than 366 days, reversed, unknown: 422 naming the field."""

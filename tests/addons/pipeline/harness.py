@@ -178,7 +178,9 @@ class Bench:
         return await self.call("GET", f"/{path}", **kwargs)
 
 
-def make_bench(store: Store, box: SecretBox, tmp_path: Path, *, rules: str = RULES, config: Any = None, **team: Any) -> Bench:
+def make_bench(
+    store: Store, box: SecretBox, tmp_path: Path, *, rules: str = RULES, config: Any = None, **team: Any
+) -> Bench:
     """A bench over `rules`; `team`: values of the team's row."""
     folder = tmp_path / "rules"
     folder.mkdir(exist_ok=True)

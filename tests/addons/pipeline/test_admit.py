@@ -144,7 +144,9 @@ async def test_bad_bodies_of_computed_endpoints_are_a_422(bench: Bench, body: by
         ("/{a}/chats/5/messages", "multipart/form-data; boundary=x", BodyMode.BUFFER),
     ],
 )
-async def test_only_uploads_that_no_rule_reads_are_streamed(bench: Bench, target: str, kind: str, mode: BodyMode) -> None:
+async def test_only_uploads_that_no_rule_reads_are_streamed(
+    bench: Bench, target: str, kind: str, mode: BodyMode
+) -> None:
     """Handlers and body rules need the whole body."""
     headers = Headers([("Authorization", f"Bearer {bench.token}"), ("Content-Type", kind)])
     request = Request("POST", target.replace("{a}", bench.account.id), headers)

@@ -40,7 +40,9 @@ def test_what_has_no_json_form_is_an_error_of_ours() -> None:
 
 def test_headers_come_down_by_an_allow_list() -> None:
     """Encoding and length only where the body goes on as it came; validators only where it is upstream's."""
-    upstream = Headers([(k, "x") for k in ("Content-Type", "ETag", "Set-Cookie", "Content-Encoding", "Content-Length", "X-A")])
+    upstream = Headers(
+        [(k, "x") for k in ("Content-Type", "ETag", "Set-Cookie", "Content-Encoding", "Content-Length", "X-A")]
+    )
     assert [k for k, _ in down_headers(upstream, streamed=False)] == ["Content-Type", "ETag"]
     assert [k for k, _ in down_headers(upstream, streamed=False, edited=True)] == ["Content-Type"]
     assert len(down_headers(upstream, streamed=True)) == 4

@@ -37,7 +37,9 @@ def test_a_day_as_an_end_is_its_last_moment() -> None:
     assert instant("2025-01-31", NOW, end=True) > datetime(2025, 1, 31, 23, 59, 59, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["", "x", "2025-02-30", "2025-13-01", "31.01.2025", "-9999years", "1e9", "2025-01-31junk"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "2025-02-30", "2025-13-01", "31.01.2025", "-9999years", "1e9", "2025-01-31junk"]
+)
 def test_what_is_no_date_is_refused(text: str) -> None:
     """Impossible days, other notations and years out of range."""
     assert not is_date(text, NOW)

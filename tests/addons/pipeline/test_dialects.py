@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from addons.pipeline.dialects import Counters, envelope, is_json
 from addons.pipeline.limits import RateState
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
+)
 
 
 @given(JSON, st.sampled_from(["", " ", "\n\t"]))

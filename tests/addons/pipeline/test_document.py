@@ -290,3 +290,38 @@ def test_reads_of_another_kind_give_nothing() -> None:
     assert listed.at(-1) is not None
     with pytest.raises(TypeError, match="/n is array"):
         listed.set("x", b"1")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"n":1},{"n":2},{"n":3}]',
+        b'[{"n":1}, {"n":2}, {"n":3}]',
+        b'[{"n":1} ,{"n":2}, {"n":3}]',
+        b'[ {"n":1},  {"n":2},{"n":3}]',
+        b'[{"n":1},{"n":2},{"n":3}  ]',
+        b'[{"n":", "},  {"n":2},{"n":", "}]',
+    ],
+)
+def test_whitespace_between_items_stays(body: bytes) -> None:
+    """However a list is spaced, only the member that was added is new."""
+    doc = Document(body)
+    for node in doc.root.children():
+        node.set("m", b"0")
+    assert doc.render() == body.replace(b"}", b',"m":0}')
+
+
+def test_a_member_that_was_added_can_be_read_and_edited() -> None:
+    """A new member waits as bytes, and is a value like any other to whoever reads it; a rollback takes all of it back."""
+    doc = Document(b'{"a":1}')
+    with doc.transaction():
+        doc.root.set("b", b'{"c":1}')
+    with pytest.raises(RuntimeError), doc.transaction():
+        found = doc.root.get("b")
+        assert found is not None
+        found.set("d", b"2")
+        assert doc.render() == b'{"a":1,"b":{"c":1,"d":2}}'
+        doc.root.set("b", b"3")
+        raise RuntimeError
+    assert doc.render() == b'{"a":1,"b":{"c":1}}'
+    assert (doc.root.peek("b"), len(doc.edits)) == (b'{"c":1}', 1)

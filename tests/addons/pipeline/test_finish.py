@@ -129,7 +129,9 @@ async def test_cached_media_urls_are_swapped_before_the_envelope(bench: Bench) -
         ("javascript:alert(1)", None),
     ],
 )
-async def test_redirects_lead_to_us_or_away_never_to_upstreams_api(bench: Bench, upstream: str, expected: str | None) -> None:
+async def test_redirects_lead_to_us_or_away_never_to_upstreams_api(
+    bench: Bench, upstream: str, expected: str | None
+) -> None:
     """API paths become ours; what we cannot map is dropped."""
     bench.upstream = lambda _: Response(302, Headers([("Location", upstream)]), b"")
     got = await bench.raw("{a}/x/y")

@@ -146,7 +146,12 @@ async def test_any_exception_is_a_500_without_a_trace(bench: Bench, monkeypatch:
 async def test_every_answer_carries_its_request_id_and_counters(bench: Bench) -> None:
     """Contract 1.5: the same headers in both dialects, on errors too."""
     for got in (await bench.raw("{a}/x/y"), await bench.api("whoami"), await bench.raw("{a}/fans/active?limit=99")):
-        for name in ("X-OFAPI-Request-Id", "X-OFAPI-Credits-Used", "X-OFAPI-Credits-Balance", "X-Rate-Limit-Limit-Minute"):
+        for name in (
+            "X-OFAPI-Request-Id",
+            "X-OFAPI-Credits-Used",
+            "X-OFAPI-Credits-Balance",
+            "X-Rate-Limit-Limit-Minute",
+        ):
             assert got.headers.get(name) is not None
 
 
@@ -161,7 +166,12 @@ async def test_streamed_answers_get_the_same_head(bench: Bench) -> None:
     head = ResponseHead(
         206,
         Headers(
-            [("Content-Type", "video/mp4"), ("Content-Range", "bytes 0-1/9"), ("Content-Length", "2"), ("Set-Cookie", "a=b")]
+            [
+                ("Content-Type", "video/mp4"),
+                ("Content-Range", "bytes 0-1/9"),
+                ("Content-Length", "2"),
+                ("Set-Cookie", "a=b"),
+            ]
         ),
     )
     assert bench.gateway.response_mode(x, head).value == "stream"

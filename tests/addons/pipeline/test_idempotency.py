@@ -15,7 +15,9 @@ SEND = "/api/{a}/chats/5/messages"
 
 
 async def send(bench: Bench, key: str = "k-1", target: str = SEND, body: bytes = b'{"text":"hi"}') -> Got:
-    return await bench.call("POST", target, body=body, headers={"Idempotency-Key": key, "Content-Type": "application/json"})
+    return await bench.call(
+        "POST", target, body=body, headers={"Idempotency-Key": key, "Content-Type": "application/json"}
+    )
 
 
 async def test_a_replay_is_free_and_sends_nothing(both: Bench) -> None:
@@ -63,7 +65,9 @@ async def test_a_duplicate_under_way_is_a_409(bench: Bench) -> None:
     assert done.status == 200
 
 
-@pytest.mark.parametrize("answer", [json_answer({}, 500), json_answer({}, 429), json_answer({}, 408), UpstreamFailure("connect", "")])
+@pytest.mark.parametrize(
+    "answer", [json_answer({}, 500), json_answer({}, 429), json_answer({}, 408), UpstreamFailure("connect", "")]
+)
 async def test_failures_are_not_kept(bench: Bench, answer: object) -> None:
     """A retry after 5xx, 408, 429 or no connection is a new attempt."""
     bench.upstream = lambda _: answer  # type: ignore[assignment,return-value]

@@ -27,14 +27,24 @@ from tests.addons.pipeline.harness import Bench, json_answer
         (PageSpec("offset"), "", "{broken", None),
         (PageSpec("offset"), "", '"text"', None),
         # marker: upstream's own; the same again would never end
-        (PageSpec("marker"), "startDate=-30days", '{"list":[],"hasMore":true,"nextMarker":17}', "startDate=-30days&marker=17"),
+        (
+            PageSpec("marker"),
+            "startDate=-30days",
+            '{"list":[],"hasMore":true,"nextMarker":17}',
+            "startDate=-30days&marker=17",
+        ),
         (PageSpec("marker"), "", '{"list":[],"marker":"a b"}', "marker=a%20b"),
         (PageSpec("marker"), "marker=17", '{"list":[],"hasMore":true,"nextMarker":17}', None),
         (PageSpec("marker"), "", '{"hasMore":false,"nextMarker":17}', None),
         (PageSpec("marker"), "", '{"hasMore":true,"nextMarker":null,"marker":null}', None),
         # cursor: below the last id, or from the one after it
         (PageSpec("cursor"), "limit=2", '{"list":[{"id":9},{"id":8}],"hasMore":true}', "limit=2&first_id=8"),
-        (PageSpec("cursor"), "order=asc&last_id=1", '{"list":[{"id":1},{"id":3}],"hasMore":true}', "order=asc&last_id=4"),
+        (
+            PageSpec("cursor"),
+            "order=asc&last_id=1",
+            '{"list":[{"id":1},{"id":3}],"hasMore":true}',
+            "order=asc&last_id=4",
+        ),
         (PageSpec("cursor"), "", '{"list":[],"hasMore":true}', None),
         (PageSpec("cursor"), "", '{"list":[{"id":' + "9" * 30 + '}],"hasMore":true}', "first_id=" + "9" * 30),
     ],

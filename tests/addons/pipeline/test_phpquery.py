@@ -54,7 +54,9 @@ def test_too_many_parameters_are_refused() -> None:
         ("", {"marker": "a&b"}, "marker=a%26b"),
     ],
 )
-def test_changed_queries_keep_everything_else_as_sent(query: str, changes: dict[str, str | None], expected: str) -> None:
+def test_changed_queries_keep_everything_else_as_sent(
+    query: str, changes: dict[str, str | None], expected: str
+) -> None:
     """Order and encoding of the client's other parameters survive."""
     assert phpquery.with_values(query, changes) == expected
 

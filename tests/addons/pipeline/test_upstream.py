@@ -17,7 +17,15 @@ def test_a_signer_that_is_none_stops_the_start(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("gzip", True), ("br, GZIP;q=0.5", True), ("*", True), ("br", False), (None, False), ("gzip;q=0", False), ("xgzip", False)],
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("*", True),
+        ("br", False),
+        (None, False),
+        ("gzip;q=0", False),
+        ("xgzip", False),
+    ],
 )
 def test_accept_encoding_is_read(value: str | None, expected: bool) -> None:
     """`q=0` is a no."""
@@ -26,7 +34,9 @@ def test_accept_encoding_is_read(value: str | None, expected: bool) -> None:
 
 def test_query_maps() -> None:
     """Renames, dropped names, values, lists that are split, and the rule's own parameters."""
-    rule = QueryMap({"ids": "m[]"}, frozenset({"fresh"}), {"filter": {"with_tips": "who_tipped"}}, (("a", "1"),), {"ids": ","})
+    rule = QueryMap(
+        {"ids": "m[]"}, frozenset({"fresh"}), {"filter": {"with_tips": "who_tipped"}}, (("a", "1"),), {"ids": ","}
+    )
     assert rule.apply("ids=1,2&fresh=1&filter=with_tips&x=%2F") == "a=1&m[]=1&m[]=2&filter=who_tipped&x=%2F"
     assert rule.apply("a=9") == "a=9"
 
@@ -34,6 +44,13 @@ def test_query_maps() -> None:
 def test_a_client_with_its_own_session_keeps_its_headers() -> None:
     """All but ours and the hop's."""
     mine = Headers(
-        [("Cookie", "s=1"), ("sign", "x"), ("Authorization", "Bearer k"), ("X-OFAPI-Account", "a"), ("Connection", "x-hop"), ("X-Hop", "1")]
+        [
+            ("Cookie", "s=1"),
+            ("sign", "x"),
+            ("Authorization", "Bearer k"),
+            ("X-OFAPI-Account", "a"),
+            ("Connection", "x-hop"),
+            ("X-Hop", "1"),
+        ]
     )
     assert [k for k, _ in own_session_headers(mine)] == ["Cookie", "sign"]

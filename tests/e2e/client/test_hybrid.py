@@ -201,7 +201,9 @@ def check_revenue(revenue: dict[str, Any], more: set[str]) -> None:
 
 def test_tracking_links(ask: Ask, creator: Creator) -> None:
     """`tags`, `revenue` and the full `campaignUrl`; the envelope has the client's names of the counts."""
-    found = ask("tracking-links?limit=20", "campaigns?pagination=1&with_deleted=1&sorting_deleted=1&stats=true&limit=20")
+    found = ask(
+        "tracking-links?limit=20", "campaigns?pagination=1&with_deleted=1&sorting_deleted=1&stats=true&limit=20"
+    )
     raw = copy.deepcopy(found.raw)
     for row in raw["list"]:
         added = take(row, "tags", "revenue", "campaignUrl")

@@ -47,7 +47,11 @@ def nothing_known(who: Creator, sim: Simulator) -> set[Any]:
 # path below the account, rows inside `data`, what there is
 WALKS: list[tuple[str, str, Expected]] = [
     ("chats?limit=7", "", lambda who, sim: {c.fan_id for c in who.chats.values() if c.messages and not c.hidden}),
-    ("chats?limit=9&order=old", "", lambda who, sim: {c.fan_id for c in who.chats.values() if c.messages and not c.hidden}),
+    (
+        "chats?limit=9&order=old",
+        "",
+        lambda who, sim: {c.fan_id for c in who.chats.values() if c.messages and not c.hidden},
+    ),
     ("chats/{chat}/messages?limit=11", "", nothing_known),
     ("chats/{chat}/messages?limit=11&order=asc", "", nothing_known),
     ("fans/all?limit=20", "list", lambda who, sim: alive(who)),

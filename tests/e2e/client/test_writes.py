@@ -125,7 +125,9 @@ def test_stories_and_highlights(writer: OnlyFansAPI, w: Things, writable: Creato
     account = w.account
     made = writer.stories.create(account, media_files=[str(w.media)]).data.id
     assert writer.stories.mark_as_watched(made, account=account).data.success
-    lit = writer.stories.highlights.create(account, title="Best", cover_story_id=w.story, story_ids=[str(w.story)]).data.id
+    lit = writer.stories.highlights.create(
+        account, title="Best", cover_story_id=w.story, story_ids=[str(w.story)]
+    ).data.id
     kept = {"account": account, "cover_story_id": w.story, "story_ids": [str(w.story)]}
     assert writer.stories.highlights.update(lit, title="Better", **kept).data.title == "Better"
     added = writer.stories.highlights.add_story(str(made), account=account, highlight_id=lit, body_story_id=made)

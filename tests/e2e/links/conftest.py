@@ -19,9 +19,7 @@ from scripts.simulator import Simulator
 from tests.e2e.client.conftest import strict
 
 SYNCED = ("fans", "transactions", "chargebacks", "messages", "tracking_links", "trial_links", "claimers")
-BROWSER = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{} Safari/537.36"
-)
+BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{} Safari/537.36"
 
 
 @dataclass

@@ -71,7 +71,8 @@ def test_reports_on_real_links(world: World, kind: str, theirs: str) -> None:
     windows = [cohort[f"revenue_{name}_total"] for name in ("48h", "7d", "14d", "30d", "all_time")]
     assert windows == sorted(windows)
     first = world.raw(
-        "GET", f"/{world.account}/{kind}-links/{number}/cohort-arps?acquisition_start=2015-01-01&acquisition_end=2015-02-01"
+        "GET",
+        f"/{world.account}/{kind}-links/{number}/cohort-arps?acquisition_start=2015-01-01&acquisition_end=2015-02-01",
     ).json()
     assert (first["subscribers_count"], first["arps_48h"]) == (0, None)
 

@@ -29,7 +29,9 @@ def code_of(location: str, world: World) -> str:
 def test_from_click_to_revenue(world: World) -> None:
     """A visitor clicks, subscribes, writes and pays: every report tells it, and in the same cents."""
     link = make(world, "Full story")
-    answer = world.go(f"{link.traffic_redirect_url}?utm_source=tt&fbclid=F1&external_click_id=E9", Referer="https://t.co/x")
+    answer = world.go(
+        f"{link.traffic_redirect_url}?utm_source=tt&fbclid=F1&external_click_id=E9", Referer="https://t.co/x"
+    )
     assert answer.status_code == 302
     assert answer.headers["Cache-Control"] == "no-store"
     code = code_of(answer.headers["Location"], world)
@@ -52,7 +54,11 @@ def test_from_click_to_revenue(world: World) -> None:
 
     (click,) = world.client.smart_links.list_clicks(link.id).data.rows
     assert (click.utm_source, click.fbclid, click.external_click_id) == ("tt", "F1", "E9")
-    assert (click.referrer, click.browser_device_type, click.browser_platform) == ("https://t.co/x", "desktop", "Windows")
+    assert (click.referrer, click.browser_device_type, click.browser_platform) == (
+        "https://t.co/x",
+        "desktop",
+        "Windows",
+    )
     assert (click.is_bot, click.is_duplicate, click.gross_clicks) == (False, False, 1)
 
     found = world.client.smart_links.list_conversions(link.id).data
@@ -147,7 +153,10 @@ def test_before_the_pool_is_made_visitors_reach_the_profile(world: World) -> Non
     try:
         made = world.client.smart_links.create(account_id=world.account, link_type="tracking_link", name="Early").data
         answer = world.go(made.traffic_redirect_url)
-        assert (answer.status_code, answer.headers["Location"]) == (302, f"https://onlyfans.com/{made.account.username}")
+        assert (answer.status_code, answer.headers["Location"]) == (
+            302,
+            f"https://onlyfans.com/{made.account.username}",
+        )
         assert world.raw("GET", f"/smart-links/{made.id}").json()["pool"]["state"] == "making"
     finally:
         world.sim.faults.clear()

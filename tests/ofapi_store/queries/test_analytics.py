@@ -25,7 +25,14 @@ def test_sums_by_day_type_and_outcome(store: Store, account: AccountRow) -> None
     put(store, account, "transactions", *rows, gone)
     with store.read() as conn:
         kept, undone = sorted(analytics.daily(conn, [account.id], START, END), key=lambda s: s.refunded)
-    assert (kept.day, kept.type, kept.count, kept.gross, kept.net, kept.fees) == (date(2025, 1, 1), "tips", 2, 2000, 1600, 400)
+    assert (kept.day, kept.type, kept.count, kept.gross, kept.net, kept.fees) == (
+        date(2025, 1, 1),
+        "tips",
+        2,
+        2000,
+        1600,
+        400,
+    )
     assert (undone.refunded, undone.count, undone.net) == (True, 1, 800)
 
 
