@@ -10,6 +10,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,8 +55,8 @@ async def test_fills_survive_a_kill(own: tuple[Stack, Simulator]) -> None:
     async with aiohttp.ClientSession(headers=stack.auth) as http:
         async with http.get(f"{stack.base_url}/{stack.account}/media/vault?limit=20") as answer:
             urls = {urlsplit(u).path: u for u in CDN_URL.findall(await answer.text())}
-    async with asyncio.timeout(20):
-        while len(list(media_dir(stack).glob("parts/*.part"))) < 20:
+    async with asyncio.timeout(60):
+        while len(parts := begun_parts(stack)) < 20 or sum(size > 0 for size in parts) < 3:
             await asyncio.sleep(0.05)
     kill(stack)
     simulator.faults.clear()
@@ -81,6 +82,15 @@ async def test_fills_survive_a_kill(own: tuple[Stack, Simulator]) -> None:
                 assert f'"{hashlib.sha256(body).hexdigest()}"' == answer.headers["ETag"]
     resumed = [r for r in simulator.requests if r["kind"] == "cdn" and "range" in r["headers"]]
     assert resumed, "parts that were begun are continued, not fetched anew"
+
+
+def begun_parts(stack: Stack) -> list[int]:
+    """Sizes of the files that are being fetched."""
+    found = []
+    for part in media_dir(stack).glob("parts/*.part"):
+        with suppress(FileNotFoundError):  # it is whole by now
+            found.append(part.stat().st_size)
+    return found
 
 
 def media_dir(stack: Stack) -> Path:
