@@ -47,6 +47,8 @@ def check(name: str, value: Any, spec: ParamRule, now: datetime, *, text: bool) 
 def _string(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -> str:
     if not isinstance(value, str):
         raise Wrong(f"The {label(name)} field must be a string.")
+    if "\x00" in value or not (value.isascii() or _is_text(value)):
+        raise Wrong(f"The {label(name)} field must not hold NUL characters or broken Unicode.")
     most = spec.max_length if spec.max_length is not None else spec.max
     least = spec.min_length if spec.min_length is not None else spec.min
     if most is not None and len(value) > most:
@@ -56,6 +58,15 @@ def _string(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -
     if spec.pattern is not None and re.fullmatch(spec.pattern, value) is None:
         raise Wrong(f"The {label(name)} field format is invalid.")
     return value
+
+
+def _is_text(value: str) -> bool:
+    """No lone surrogates: neither database holds them, nor does UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _int(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -> int:

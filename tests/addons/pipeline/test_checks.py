@@ -76,3 +76,10 @@ def test_labels_read_as_laravels() -> None:
         "total spent",
         "filter.total spent",
     ]
+
+
+@pytest.mark.parametrize("value", ["a\x00b", "a\ud800", "\udcff"])
+def test_text_that_no_store_holds_is_refused(value: str) -> None:
+    """NUL and lone surrogates are 422 here, not an error of the database later."""
+    with pytest.raises(Wrong, match="must not hold NUL characters or broken Unicode"):
+        check("x", value, ParamRule(type="string"), NOW, text=True)
