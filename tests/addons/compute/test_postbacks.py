@@ -138,7 +138,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"smart_link_scope": "campaign_specific", "smart_link_ids": []}, "smart_link_ids"),
     ({"smart_link_scope": "campaign_specific", "smart_link_ids": [ulid(9)]}, "smart_link_ids"),
     ({"smart_link_scope": "campaign_specific", "smart_link_ids": ["none"]}, "smart_link_ids"),
-    ({"smart_link_scope": "campaign_specific", "smart_link_ids": ["\u0000"]}, "smart_link_ids"),
+    ({"smart_link_scope": "campaign_specific", "smart_link_ids": ["\u0000"]}, "smart_link_ids.0"),
     ({"smart_link_scope": "campaign_specific", "smart_link_ids": [1]}, "smart_link_ids.0"),
     ({"smart_link_ids": "x"}, "smart_link_ids"),
     # how
