@@ -135,7 +135,7 @@ async def _settings(call: Call) -> tuple[dict[str, Any], list[str]]:
     scope = body["smart_link_scope"]
     if problem := _url_problem(call, body["url"]):
         wrong["url"] = [problem]
-    if body.get("body") and (problem := _body_problem(body["body"])):
+    if body.get("body") and (problem := _variable_problem("body", body["body"])):
         wrong["body"] = [problem]
     headers = _headers(body.get("headers") or [], wrong)
     links = [] if scope == GLOBAL else list(dict.fromkeys(body.get("smart_link_ids") or []))
@@ -162,12 +162,6 @@ def _url_problem(call: Call, url: str) -> str | None:
     if host_has_variable(url):
         return "The url field must not have a variable in its host."
     return _variable_problem("url", url)
-
-
-def _body_problem(text: str) -> str | None:
-    if "\x00" in text:
-        return "The body field must not contain NUL characters."
-    return _variable_problem("body", text)
 
 
 def _variable_problem(field: str, text: str) -> str | None:
