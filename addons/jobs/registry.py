@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from addons.config import Config
     from addons.pipeline.services import Services
+    from ofapi_store.outbox import Job as JobRow
 
 FAMILIES: tuple[str, ...] = (
     "addons.jobs.upkeep",
@@ -87,6 +88,20 @@ class Job:
     progress: Mapping[str, Any] = field(default_factory=dict)
     report: Callable[[Mapping[str, Any]], Awaitable[None]] = _no_report
     """Stores what `ofapi jobs show` prints as progress; also extends the lease. Survives a restart (`progress`)."""
+
+    @classmethod
+    def of_row(cls, row: JobRow) -> Job:
+        """The handler's view of a row of the outbox."""
+        return cls(
+            id=row.id,
+            kind=row.kind,
+            key=row.key,
+            payload=dict(row.payload),
+            attempts=row.attempts,
+            max_attempts=row.max_attempts,
+            created_at=row.created_at,
+            progress=row.progress or {},
+        )
 
 
 Handler = Callable[[Job, "Services"], Awaitable[None]]

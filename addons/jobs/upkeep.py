@@ -25,17 +25,7 @@ async def settle(job: Job, services: Services) -> None:
     kind = registry.kinds.get(row.kind)
     if kind is None or kind.on_failed is None:
         return
-    failed = Job(
-        id=row.id,
-        kind=row.kind,
-        key=row.key,
-        payload=dict(row.payload),
-        attempts=row.attempts,
-        max_attempts=row.max_attempts,
-        created_at=row.created_at,
-        progress=row.progress or {},
-    )
-    await kind.on_failed(failed, services, str(job.payload.get("error", "")))
+    await kind.on_failed(Job.of_row(row), services, str(job.payload.get("error", "")))
 
 
 async def prune(_: Job, services: Services) -> None:

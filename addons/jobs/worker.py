@@ -206,17 +206,8 @@ class Worker:
             if not held:
                 self._cancel_lost([row.id])
 
-        job = Job(
-            id=row.id,
-            kind=row.kind,
-            key=row.key,
-            payload=dict(row.payload),
-            attempts=row.attempts,
-            max_attempts=row.max_attempts,
-            created_at=row.created_at,
-            progress=row.progress or {},
-            report=report,
-        )
+        job = Job.of_row(row)
+        job.report = report
         return job
 
     async def _run_row(self, row: JobRow) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, or_, select
+from sqlalchemy import Connection, Table, func, select
 
 from ofapi_store.models.observed import Message
+from ofapi_store.queries.paging import in_period
 
 MESSAGES: Table = Message.__table__  # type: ignore[assignment]
 
@@ -55,14 +56,8 @@ def page(
     """Oldest first in `start <= t < end`; page on with `after`: time and id of the last row."""
     c = MESSAGES.c
     query = select(*_COLUMNS).where(c.account_id == account_id)
-    if start is not None:
-        query = query.where(c.created_at >= start)
-    if end is not None:
-        query = query.where(c.created_at < end)
-    if after is not None:
-        at, last = after
-        query = query.where(c.created_at >= at, or_(c.created_at > at, and_(c.created_at == at, c.message_id > last)))
-    return [MessageRow(*row) for row in conn.execute(query.order_by(c.created_at, c.message_id).limit(limit))]
+    query = in_period(query, c.created_at, c.message_id, start, end, after)
+    return [MessageRow(*row) for row in conn.execute(query.limit(limit))]
 
 
 def newest_id(conn: Connection, account_id: str, fan_id: int) -> int | None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, or_, select
+from sqlalchemy import Connection, Table, select
 
 from ofapi_store.models.observed import Chargeback, Transaction
+from ofapi_store.queries.paging import in_period
 
 TRANSACTIONS: Table = Transaction.__table__  # type: ignore[assignment]
 CHARGEBACKS: Table = Chargeback.__table__  # type: ignore[assignment]
@@ -69,15 +70,8 @@ def page(
     """Oldest first in `start <= t < end`; page on with `after`: time and id of the last row."""
     c = TRANSACTIONS.c
     query = select(*_COLUMNS).where(c.account_id == account_id)
-    if start is not None:
-        query = query.where(c.created_at >= start)
-    if end is not None:
-        query = query.where(c.created_at < end)
-    if after is not None:
-        at, last = after
-        later = or_(c.created_at > at, and_(c.created_at == at, c.transaction_id > last))
-        query = query.where(c.created_at >= at, later)
-    return [TransactionRow(*row) for row in conn.execute(query.order_by(c.created_at, c.transaction_id).limit(limit))]
+    query = in_period(query, c.created_at, c.transaction_id, start, end, after)
+    return [TransactionRow(*row) for row in conn.execute(query.limit(limit))]
 
 
 def by_ids(conn: Connection, account_id: str, transaction_ids: Iterable[str]) -> list[TransactionRow]:
@@ -121,12 +115,5 @@ def chargebacks_page(
     """As `page`, for chargebacks."""
     c = CHARGEBACKS.c
     query = select(*_CHARGEBACK_COLUMNS).where(c.account_id == account_id)
-    if start is not None:
-        query = query.where(c.created_at >= start)
-    if end is not None:
-        query = query.where(c.created_at < end)
-    if after is not None:
-        at, last = after
-        later = or_(c.created_at > at, and_(c.created_at == at, c.chargeback_id > last))
-        query = query.where(c.created_at >= at, later)
-    return [ChargebackRow(*row) for row in conn.execute(query.order_by(c.created_at, c.chargeback_id).limit(limit))]
+    query = in_period(query, c.created_at, c.chargeback_id, start, end, after)
+    return [ChargebackRow(*row) for row in conn.execute(query.limit(limit))]
