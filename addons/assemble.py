@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Opener = Callable[[Services], AbstractAsyncContextManager[None]]
 
 FAMILIES: tuple[str, ...] = (
+    "addons.pipeline.debits:opened",
     "addons.media.service:opened",
     "addons.links.service:opened",
     "addons.webhooks.service:opened",

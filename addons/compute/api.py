@@ -43,6 +43,11 @@ class Call:
         """The clock of the services, UTC."""
         return self.services.clock()
 
+    async def booked(self) -> None:
+        """Waits until the ledger holds what this process has answered so far."""
+        if (meter := self.services.parts.get("meter")) is not None:
+            await meter.flush()
+
 
 @dataclass(slots=True)
 class NextPage:

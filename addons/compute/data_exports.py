@@ -106,6 +106,7 @@ async def columns(call: Call) -> Answer:
 async def start(call: Call) -> Answer:
     """Charges and queues. Raises Conflict unless it is calculated, InsufficientCredits."""
     row = await _found(call)
+    await call.booked()
     try:
         started = await call.services.store.awrite(exports.start, row.id, now=call.now())
     except TooPoor as e:

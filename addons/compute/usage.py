@@ -18,6 +18,7 @@ async def credits(call: Call) -> Answer:
     """`{from, to, group_by, includes_today, totals, results}`; days are UTC, `to` is included. Raises ApiError."""
     first, last = _period(call)
     group_by = call.query.get("group_by", "day")
+    await call.booked()
     rows = await call.services.store.aread_slow(
         ledger.usage, call.team.id, first, last + timedelta(days=1), group_by=group_by, account_id=_account(call)
     )

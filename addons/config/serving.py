@@ -171,6 +171,11 @@ class Limits(Section):
 class Credits(Section):
     """What requests cost."""
 
+    spool_dir: ConfigPath = Field(  # type: ignore[assignment]
+        "data/credits", description="Folder where debits wait to be booked in the ledger; local to the machine."
+    )
+    flush_interval_s: Seconds = Field(0.1, description="Longest time that debits wait for a common write, in seconds.")
+
     default: Amount = Field(1, description="Credits of a request that nothing else prices.")
     initial_balance: Amount = Field(1_000_000, description="Credits of a new team.")
     operations: dict[str, Amount] = Field(

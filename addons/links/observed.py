@@ -36,6 +36,8 @@ class LinkMarks:
             due = bool(link_dirty.mark(conn, account, _numbers(found.rows, "fan_id")))
         elif found.table == "messages" and result.inserted:
             due = bool(link_dirty.mark_smart(conn, account, _senders(found.rows)))
+        elif found.table == "fans" and any("subscribed_at" in row for row in found.rows):
+            due = bool(link_dirty.mark_returning(conn, account, _numbers(found.rows, "fan_id")))
         elif found.table in _LINKS:
             at = datetime.fromtimestamp(found.sight.at, UTC)
             link_dirty.note_clicks(conn, account, _LINKS[found.table], _numbers(found.rows, "link_id"), at)

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
 from addons.links.attribution import Claim, LinkKey, Outcome, Payment
 from addons.links.earnings import Clicked, FanEarnings, History, SmartSince, Source, work_out
-from ofapi_store.queries import conversions, link_dirty, link_revenue, links, messages, pools, transactions
+from ofapi_store.queries import conversions, fans, link_dirty, link_revenue, links, messages, pools, transactions
 from ofapi_store.queries.conversions import ConversionRow, NewConversion
+from ofapi_store.queries.link_reports import is_previous
+from ofapi_store.queries.link_revenue import FanKey
 
 UNDONE = "undo"
 CLOCK_SLACK = timedelta(seconds=60)
@@ -47,8 +50,8 @@ def recompute(conn: Connection, account_id: str, *, limit: int, window: timedelt
     marked = link_dirty.some(conn, account_id, limit)
     out = Recomputed(len(marked))
     if marked:
-        fans = sorted(marked)
-        run = _Run(conn, account_id, fans, {fan: History(fan) for fan in fans}, window)
+        ids = sorted(marked)
+        run = _Run(conn, account_id, ids, {fan: History(fan) for fan in ids}, window)
         out.conversions = _write(run, _read(run), now)
         link_dirty.clear(conn, account_id, marked)
     out.left = link_dirty.count(conn, account_id)
@@ -96,11 +99,11 @@ def _add_smart(run: _Run, ours: Sequence[links.ClaimRow], smart: Mapping[int, po
     """For each smart link of a fan, the earliest subscription that a click went before."""
     if not ours:
         return
-    fans = sorted({claim.fan_id for claim in ours})
+    ids = sorted({claim.fan_id for claim in ours})
     wanted = [(smart[claim.link_pk].id, claim.claimed_at) for claim in ours]
     found = conversions.clicks_before(run.conn, wanted, window=run.window, slack=CLOCK_SLACK)
-    before = conversions.flags_before(run.conn, run.account_id, fans)
-    known = link_revenue.stored_fans(run.conn, run.account_id, fans)
+    before = conversions.flags_before(run.conn, run.account_id, ids)
+    known = link_revenue.stored_fans(run.conn, run.account_id, ids)
     for claim in ours:  # oldest first
         pool = smart[claim.link_pk]
         history = run.histories[claim.fan_id]
@@ -124,7 +127,8 @@ def _add_messages(run: _Run) -> None:
 
 
 def _write(run: _Run, sources: Mapping[LinkKey, Source], now: datetime) -> list[ConversionRow]:
-    rows, days, facts = {}, {}, {}
+    rows: dict[FanKey, dict[str, Any]] = {}
+    days, facts = {}, {}
     for fan, history in run.histories.items():
         earned: FanEarnings = work_out(history, sources)
         rows.update({(ref, fan): row for ref, row in earned.fans.items()})
@@ -134,5 +138,8 @@ def _write(run: _Run, sources: Mapping[LinkKey, Source], now: datetime) -> list[
             facts[f.smart, fan, f.type, f.fact] = NewConversion(
                 f.at, f.net, f.gross, click.click_id, click.is_bot, click.is_duplicate
             )
+    first = fans.subscribed_since(run.conn, run.account_id, {fan for _, fan in rows})
+    for (_, fan), row in rows.items():
+        row["came_before"] = is_previous(first.get(fan), row["since"])
     link_revenue.store(run.conn, run.account_id, run.fans, rows, days, now=now)
     return conversions.replace(run.conn, run.account_id, run.fans, facts)

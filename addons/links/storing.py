@@ -14,8 +14,8 @@ from addons.links import pool
 from addons.links.observed import enqueue
 from addons.links.recompute import CLOCK_SLACK
 from addons.links.records import Places, Record, row_of
-from addons.links.spool import Lines
-from ofapi_store.queries import clicks, link_dirty, pools, smart_links
+from addons.spool.files import Lines
+from ofapi_store.queries import clicks, link_dirty, pools, smart_links, spools
 
 if TYPE_CHECKING:
     from addons.config.working import Links
@@ -40,10 +40,8 @@ def prepare(records: Sequence[Record], places: Places, spool: Lines | None = Non
 def store(conn: Connection, batch: Batch, config: Links, now: datetime) -> int:
     """Stores a batch once: nothing where its spool has moved on already. The number of clicks."""
     lines = batch.spool
-    if lines is not None:
-        if clicks.spool_position(conn, lines.name) != lines.start:
-            return 0
-        clicks.move_spool(conn, lines.name, lines.end, now=now)
+    if lines is not None and not spools.claim(conn, lines.name, lines.start, lines.end, now=now):
+        return 0
     known = {id_: found for id_ in {r["smart_link_id"] for r in batch.rows} if (found := smart_links.get(conn, id_))}
     rows = [row for row in batch.rows if row["smart_link_id"] in known]  # a team may have been deleted meanwhile
     if not rows:

@@ -75,7 +75,7 @@ def _meter(services: Services) -> Meter:
         ]
         return await store.awrite(credit_queries.charge, rows)
 
-    return Meter(read, write)
+    return Meter(read, write, services.parts.get("debits"))
 
 
 def _observer(services: Services, metrics: Metrics) -> Observer:

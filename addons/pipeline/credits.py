@@ -1,8 +1,8 @@
 """Credits: what a request costs (contract 3), reserved when it is admitted, durable before its answer goes out.
 
-The debit is written while upstream works: as soon as one exchange needs its debit to be durable, or after 3 ms, all that
-wait are written in one transaction, so that a busy second costs a few commits. The balance that counts is the store's; what this process has not written yet is
-subtracted from the last balance it saw. Several processes can together overdraw a team by what they have in flight.
+A debit is appended to the journal, which survives the process and books it in the ledger a moment later, many in one
+transaction. The balance that counts is the store's; what this process has not booked yet is subtracted from the last
+balance it saw. Several processes can together overdraw a team by what they have in flight.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FRESH_S = 1.0
-GATHER_S = 0.003
 _RETRY_S = (0.05, 0.25, 1.0)
 
 
@@ -42,10 +41,10 @@ class Debit:
 
 @dataclass(slots=True)
 class Reservation:
-    """Credits of one request. `written` is done once the debit is durable; None: there is nothing to write."""
+    """Credits of one request. `written` is done once the debit is durable; None: it is, or there is nothing to write."""
 
     debit: Debit
-    written: asyncio.Future[None] | None = None
+    written: asyncio.Task[None] | None = None
     refunded: int = 0
 
     @property
@@ -63,6 +62,19 @@ class _Known:
 ReadBalance = Callable[[str], Awaitable[int]]
 WriteDebits = Callable[[Sequence[Debit]], Awaitable[Mapping[str, int]]]
 """Writes all debits in one transaction and returns each team's new balance."""
+
+
+class Journal(Protocol):
+    """Where debits are durable at once. `bookings` is odd while it books; `on_booked(credits, balances)` follows."""
+
+    bookings: int
+    on_booked: Callable[[Mapping[str, int], Mapping[str, int]], None] | None
+
+    def append(self, debit: Debit) -> None:
+        """Raises OSError."""
+
+    async def flush(self) -> None:
+        """Books all that was appended."""
 
 
 class Prices:
@@ -85,16 +97,21 @@ class Prices:
 
 @dataclass
 class Meter:
-    """The credits of all teams that this process serves."""
+    """The credits of all teams that this process serves.
+
+    Without a journal, and while it cannot be written (a full disk), each debit is a write to the store.
+    """
 
     read_balance: ReadBalance
     write_debits: WriteDebits
+    journal: Journal | None = None
     clock: Callable[[], float] = time.monotonic
     _known: dict[str, _Known] = field(default_factory=dict)
-    _waiting: list[Reservation] = field(default_factory=list)
-    _wanted: bool = False
-    _timer: asyncio.TimerHandle | None = None
-    _task: asyncio.Task[None] | None = None
+    _writing: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if self.journal is not None:
+            self.journal.on_booked = self._booked
 
     async def balance(self, team_id: str) -> int:
         """What the team has left, at most a second old but for debits of other processes."""
@@ -107,22 +124,20 @@ class Meter:
         return known.balance - known.unwritten if known else 0
 
     async def reserve(self, debit: Debit) -> Reservation:
-        """Take credits, or raise InsufficientCredits. The write begins within 3 ms; `settle` waits for its end."""
+        """Take credits, or raise InsufficientCredits. `settle` waits until they are durable."""
         known = await self._look(debit.team_id)
         left = known.balance - known.unwritten
         if debit.credits > left and debit.credits > 0:
             raise InsufficientCredits(debit.credits, max(0, left))
         reservation = Reservation(debit)
         if debit.credits:
-            self._enqueue(reservation)
+            reservation.written = self._write(debit)
         return reservation
 
     async def settle(self, reservation: Reservation) -> None:
-        """Wait until the debit is durable. Raises ApiError 503 when the store does not take it."""
+        """Wait until the debit is durable. Raises ApiError 503 when neither journal nor store takes it."""
         if reservation.written is None:
             return
-        if not reservation.written.done():
-            self._write_now()
         try:
             await asyncio.shield(reservation.written)
         except Exception as e:
@@ -137,70 +152,69 @@ class Meter:
         reservation.refunded += amount
         d = reservation.debit
         whole = reservation.used == 0
-        back = Debit(d.team_id, d.account_id, d.endpoint, -amount, d.credit_type, -d.requests if whole else 0)
-        self._enqueue(Reservation(back))
+        self._write(Debit(d.team_id, d.account_id, d.endpoint, -amount, d.credit_type, -d.requests if whole else 0))
 
-    async def close(self) -> None:
-        """Wait until all debits are written."""
-        self._write_now()
-        while self._task is not None and not self._task.done():
-            await asyncio.wait([self._task])
+    async def flush(self) -> None:
+        """Book all debits, so that the ledger holds what was answered up to now. Raises StoreError."""
+        while self._writing:
+            await asyncio.wait(self._writing)
+        if self.journal is not None:
+            await self.journal.flush()
 
     async def _look(self, team_id: str) -> _Known:
         known = self._known.get(team_id)
-        if known is None or self.clock() - known.at > FRESH_S:
-            balance = await self.read_balance(team_id)
-            known = self._known.setdefault(team_id, _Known(balance, 0.0))
+        if known is not None and self.clock() - known.at <= FRESH_S:
+            return known
+        before = self._bookings()
+        balance = await self.read_balance(team_id)
+        known = self._known.setdefault(team_id, _Known(balance, self.clock()))
+        settled = before == self._bookings() and before % 2 == 0 and not self._writing
+        if settled:  # else what was read may or may not hold the batch under way, whose end brings the balance
             known.balance, known.at = balance, self.clock()
         return known
 
-    def _enqueue(self, reservation: Reservation) -> None:
-        team = reservation.debit.team_id
-        self._known.setdefault(team, _Known(0, 0.0)).unwritten += reservation.debit.credits
-        reservation.written = asyncio.get_running_loop().create_future()
-        self._waiting.append(reservation)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._write_now)
+    def _bookings(self) -> int:
+        return self.journal.bookings if self.journal is not None else 0
 
-    def _write_now(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self._waiting:
-            return
-        self._wanted = True
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name="credits")
-
-    async def _run(self) -> None:
-        while self._wanted and self._waiting:
-            batch, self._waiting, self._wanted = self._waiting, [], False
+    def _write(self, debit: Debit) -> asyncio.Task[None] | None:
+        self._known.setdefault(debit.team_id, _Known(0, 0.0)).unwritten += debit.credits
+        if self.journal is not None:
             try:
-                balances = await self._write([r.debit for r in batch])
-            except Exception as e:
-                self._finish(batch, {}, e)
-                log.error("credits not written", error=f"{type(e).__name__}: {e}", debits=len(batch))
+                self.journal.append(debit)
+            except OSError as e:
+                log.warning("credit journal cannot be written", error=str(e))
             else:
-                self._finish(batch, balances, None)
+                return None
+        task = asyncio.create_task(self._write_directly(debit), name="credits")
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+        return task
 
-    async def _write(self, debits: list[Debit]) -> Mapping[str, int]:
+    async def _write_directly(self, debit: Debit) -> None:
+        try:
+            balances = await self._retried(debit)
+        except Exception:
+            self._booked({debit.team_id: debit.credits}, {})
+            raise
+        self._booked({debit.team_id: debit.credits}, balances)
+
+    async def _retried(self, debit: Debit) -> Mapping[str, int]:
         for wait_s in _RETRY_S:
             try:
-                return await self.write_debits(debits)
+                return await self.write_debits([debit])
             except Exception as e:
-                log.warning("credits not written yet", error=f"{type(e).__name__}: {e}", debits=len(debits))
+                log.warning("credits not written yet", error=f"{type(e).__name__}: {e}")
                 await asyncio.sleep(wait_s)
-        return await self.write_debits(debits)
+        return await self.write_debits([debit])
 
-    def _finish(self, batch: list[Reservation], balances: Mapping[str, int], error: Exception | None) -> None:
-        for r in batch:
-            known = self._known[r.debit.team_id]
-            known.unwritten -= r.debit.credits
-            if r.debit.team_id in balances:
-                known.balance, known.at = balances[r.debit.team_id], self.clock()
-            if r.written is not None and not r.written.done():
-                if error is None:
-                    r.written.set_result(None)
-                else:
-                    r.written.set_exception(error)
-                    r.written.exception()  # read once here: refunds have nobody who waits
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:  # refunds have nobody who waits
+            log.error("credits not written", error=f"{type(error).__name__}: {error}")
+
+    def _booked(self, credits: Mapping[str, int], balances: Mapping[str, int]) -> None:
+        for team, amount in credits.items():
+            known = self._known.setdefault(team, _Known(0, 0.0))
+            known.unwritten -= amount
+            if team in balances:
+                known.balance, known.at = balances[team], self.clock()

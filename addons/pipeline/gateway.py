@@ -7,6 +7,7 @@ ApiError becomes the answer it describes, any other exception a 500 with the req
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,6 +34,7 @@ from addons.pipeline.exchange import (
 )
 from addons.pipeline.mounts import PUBLIC
 from addons.pipeline.observe import Sight
+from ofapi_store.errors import StoreError
 
 if TYPE_CHECKING:
     from addons.pipeline.parts import BodyEditor, Parts
@@ -206,7 +208,8 @@ class Gateway:
     async def close(self) -> None:
         """Write what waits: observed rows, credits, idempotency claims."""
         await self.parts.observer.close()
-        await self.parts.meter.close()
+        with contextlib.suppress(StoreError):  # what cannot be booked now stays in its journal
+            await self.parts.meter.flush()
         await self.parts.touches.flush()
         if self._background:
             await asyncio.wait(self._background)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, select, tuple_, update
 
 from ofapi_store.ids import ulid_at
-from ofapi_store.models.clicks import Click, ClickDay, ClickHour, ClickSpool, ClickVisitor
+from ofapi_store.models.clicks import Click, ClickDay, ClickHour, ClickVisitor
 from ofapi_store.queries.upsert import add_up, insert_for
 from ofapi_store.types import EPOCH, to_micros
 
@@ -19,7 +19,6 @@ CLICKS: Table = Click.__table__  # type: ignore[assignment]
 HOURS: Table = ClickHour.__table__  # type: ignore[assignment]
 DAYS: Table = ClickDay.__table__  # type: ignore[assignment]
 VISITORS: Table = ClickVisitor.__table__  # type: ignore[assignment]
-SPOOLS: Table = ClickSpool.__table__  # type: ignore[assignment]
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
 _KEYS = ("smart_link_id", "bucket", "is_bot", "is_duplicate")
@@ -108,21 +107,6 @@ def note_visitors(conn: Connection, seen: Mapping[tuple[str, str], tuple[str, da
         statement = insert_for(conn, VISITORS)
         set_ = {"click_id": statement.excluded.click_id, "seen_at": statement.excluded.seen_at}
         conn.execute(statement.on_conflict_do_update(index_elements=["smart_link_id", "visitor"], set_=set_), rows)
-
-
-def spool_position(conn: Connection, name: str) -> int:
-    """How many bytes of a spool file are stored."""
-    return conn.execute(select(SPOOLS.c.position).where(SPOOLS.c.name == name)).scalar() or 0
-
-
-def move_spool(conn: Connection, name: str, position: int, *, now: datetime) -> None:
-    statement = insert_for(conn, SPOOLS).values(name=name, position=position, updated_at=now)
-    set_ = {"position": position, "updated_at": now}
-    conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_=set_))
-
-
-def forget_spool(conn: Connection, name: str) -> None:
-    conn.execute(delete(SPOOLS).where(SPOOLS.c.name == name))
 
 
 def by_day(conn: Connection, wanted: Filter) -> list[tuple[int, int]]:

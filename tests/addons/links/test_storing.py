@@ -11,11 +11,11 @@ from ulid import ULID
 
 from addons.config import Config
 from addons.links.records import Places, Record, parse_lines, row_of
-from addons.links.spool import Lines
 from addons.links.storing import prepare, store
+from addons.spool.files import Lines
 from ofapi_store import outbox
 from ofapi_store.engine import Store
-from ofapi_store.queries import clicks, links, pools, smart_links
+from ofapi_store.queries import clicks, links, pools, smart_links, spools
 from ofapi_store.queries.clicks import CLICKS, DAYS, HOURS, Filter
 from ofapi_store.types import from_micros
 
@@ -103,7 +103,7 @@ def test_a_spool_line_is_stored_once(opened, link) -> None:
     assert put(opened, parsed, spool) == 0
     assert len(rows(opened)) == 3
     with opened.read() as conn:
-        assert clicks.spool_position(conn, "s.clicks") == spool.end
+        assert spools.position(conn, "s.clicks") == spool.end
 
 
 def test_clicks_of_forgotten_links_are_left_out(opened, link) -> None:

@@ -28,7 +28,7 @@ from ofapi_store.queries import credits
 from ofapi_store.secrets import SecretBox
 
 RULES = MediaRules(hosts=["cdn*.onlyfans.com"])
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 def data_of(size: int, seed: int = 1) -> bytes:

@@ -49,7 +49,7 @@ async def test_what_was_sent_is_what_is_paid(sent: int, cost: int) -> None:
     await charge.reserve(2_000_000)
     assert charge.held == 6
     assert await charge.settle(sent) == cost
-    await bank.meter.close()
+    await bank.meter.flush()
     assert bank.balance == 100 - cost
 
 
@@ -61,7 +61,7 @@ async def test_reserving_above_the_balance_fails() -> None:
     with pytest.raises(InsufficientCredits):
         await charge.reserve(2_000_000)
     await charge.settle(0)
-    await bank.meter.close()
+    await bank.meter.flush()
     assert bank.balance == 5
 
 

@@ -141,9 +141,9 @@ async def test_a_full_disk_pauses_filling_and_health_says_so(
     cdn.files[PATH] = DATA
     async with make_rig() as rig:
         rig.media.files.min_free_bytes = 2**60
-        await asyncio.sleep(0.3)
+        await until(lambda: rig.media.filler.paused)
         rig.media.filler.seen([rig.key(PATH)], rig.account_id)
-        await until(lambda: rig.media.filler.paused and states(rig) == {"pending": 1})
+        await until(lambda: states(rig) == {"pending": 1})
         assert "paused" in (await rig.media.health() or "")
         assert cdn.log == []
         rig.media.files.min_free_bytes = 0
@@ -159,7 +159,8 @@ async def test_no_more_at_once_than_configured(make_rig: Callable[..., Rig], cdn
         nonlocal now, most
         now += 1
         most = max(most, now)
-        await asyncio.sleep(0.02)
+        await until(lambda: most >= 3)
+        await asyncio.sleep(0.02)  # a fourth would come now
         now -= 1
         return None
 

@@ -191,21 +191,21 @@ async def test_a_client_that_leaves_frees_the_file(full: Rig, cdn: Cdn, make_rig
     """A broken-off answer leaves no open file that would keep eviction away."""
     async with aiohttp.ClientSession() as mine, mine.get(full.link(PATH)) as answer:
         await answer.content.readany()
-    await asyncio.sleep(0.05)
-    assert full.media.files.evict(1) == len(DATA)
+    await until(lambda: full.media.files.evict(1) == len(DATA))
 
 
 async def test_the_named_port_serves_links_only(make_rig: Callable[..., Rig], http: aiohttp.ClientSession) -> None:
     """What a CDN or nginx in front may reach opens links; streams and uploads are for the gateway."""
     import socket
 
-    with socket.socket() as free:
+    from addons.media.streaming import TICKET
+
+    with socket.socket() as free:  # held, so that no other program is given that port
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    async with make_rig(port=port) as rig:
-        from addons.media.streaming import TICKET
-
-        async with http.get(f"http://127.0.0.1:{port}/stream", headers={TICKET: rig.ticket(PATH)}) as answer:
-            assert answer.status == 404
-        async with http.post(f"http://127.0.0.1:{port}/upload") as answer:
-            assert answer.status == 404
+        async with make_rig(port=port) as rig:
+            async with http.get(f"http://127.0.0.1:{port}/stream", headers={TICKET: rig.ticket(PATH)}) as answer:
+                assert answer.status == 404
+            async with http.post(f"http://127.0.0.1:{port}/upload") as answer:
+                assert answer.status == 404

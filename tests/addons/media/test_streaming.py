@@ -38,17 +38,21 @@ async def test_two_processes_cost_one_upstream_request(
 ) -> None:
     """A second process follows the part that the first one writes."""
     cdn.files[PATH] = DATA
-    cdn.act = slowly(0.2)
+    rest = asyncio.Event()
+    cdn.act = halfway(rest)
     async with make_rig() as one, make_rig() as two:
         first = asyncio.create_task(read_all(one, http))
         await until(lambda: one.media.files.part(file_id(one.key(PATH).text)).exists())
-        assert await read_all(two, http) == DATA
+        async with two.stream(http, PATH) as answer:
+            half = await answer.content.readexactly(len(DATA) // 2)
+            rest.set()
+            assert half + await answer.content.read() == DATA
         assert await first == DATA
     assert len(cdn.gets(PATH)) == 1
 
 
-def slowly(pause_s: float) -> Callable[[web.Request, bytes], object]:
-    """Half of the file, a pause, the rest."""
+def halfway(rest: asyncio.Event) -> Callable[[web.Request, bytes], object]:
+    """Half of the file, and what is left of it once `rest` is set."""
 
     async def act(request: web.Request, data: bytes) -> web.StreamResponse:
         whole = answer_with(request, data)
@@ -56,7 +60,7 @@ def slowly(pause_s: float) -> Callable[[web.Request, bytes], object]:
         answer.content_length = len(data)
         await answer.prepare(request)
         await answer.write(data[: len(data) // 2])
-        await asyncio.sleep(pause_s)
+        await rest.wait()
         await answer.write(data[len(data) // 2 :])
         return answer
 
@@ -85,13 +89,13 @@ async def break_off(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
 async def test_the_first_byte_does_not_wait_for_the_last(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
     """Bytes go on to the client as they arrive, also to one that comes late."""
     cdn.files[PATH] = DATA
-    cdn.act = slowly(0.5)
-    started = time.perf_counter()
+    rest = asyncio.Event()
+    cdn.act = halfway(rest)
     async with rig.stream(http, PATH) as early:
         await early.content.readexactly(len(DATA) // 2)
         async with rig.stream(http, PATH) as late:
             await late.content.readexactly(len(DATA) // 2)
-            assert time.perf_counter() - started < 0.4
+            rest.set()
             assert DATA.endswith(await late.content.read())
         await early.content.read()
     assert len(cdn.gets(PATH)) == 1
@@ -100,9 +104,11 @@ async def test_the_first_byte_does_not_wait_for_the_last(rig: Rig, cdn: Cdn, htt
 async def test_a_client_that_leaves_stops_nothing(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
     """The copy is made although its client hung up."""
     cdn.files[PATH] = DATA
-    cdn.act = slowly(0.2)
+    rest = asyncio.Event()
+    cdn.act = halfway(rest)
     async with aiohttp.ClientSession() as mine, rig.stream(mine, PATH) as answer:
         await answer.content.readany()
+    rest.set()
     assert await rig.saved(PATH) == DATA
 
 

@@ -124,6 +124,6 @@ def test_long_runs_without_an_end_take_linear_time() -> None:
         b'"https://cdn2.onlyfans.com/' + b"a" * 1_000_000,
         b'"' + (URL + ",").encode() * 10_000,
     ):
-        started = time.perf_counter()
+        started = time.process_time()
         swap(body, SCANNER, none_cached)
-        assert time.perf_counter() - started < 2
+        assert time.process_time() - started < 2

@@ -242,7 +242,7 @@ async def test_a_client_that_leaves_leaves_nothing(rig: Rig, upstream: Upstream)
     async with aiohttp.ClientSession() as mine:
         with pytest.raises((aiohttp.ClientError, ConnectionError)):
             await mine.post(f"{rig.media.server.base}/upload", data=half(), headers=headers)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while spooled(rig):
             await asyncio.sleep(0.02)
     assert upstream.asked == []

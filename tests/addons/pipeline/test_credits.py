@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,7 @@ async def test_upstreams_answers_cost_its_failures_do_not(bench: Bench, status: 
     """Contract 3: upstream's errors may be charged, a 304 is; its 5xx and 429 are not."""
     bench.upstream = lambda _: json_answer({}, status)
     got = await bench.raw("{a}/x/y")
-    await bench.gateway.parts.meter.close()
+    await bench.gateway.parts.meter.flush()
     assert got.headers.get("X-OFAPI-Credits-Used") == str(used)
     assert stored(bench) == 1000 - used
 
@@ -57,7 +57,7 @@ async def test_refused_requests_cost_nothing(bench: Bench) -> None:
     bench.upstream = lambda _: UpstreamFailure("connect", "")
     for path in ("{a}/fans/active?limit=x", "acct_no/x/y", "nothing", "{a}/x/y"):
         await bench.raw(path)
-    await bench.gateway.parts.meter.close()
+    await bench.gateway.parts.meter.flush()
     assert stored(bench) == 1000
 
 
@@ -83,47 +83,86 @@ async def test_at_zero_is_a_402_and_nothing_goes_up(store: Store, secret_box: Se
     await bench.gateway.close()
 
 
-async def test_waiting_debits_share_a_commit() -> None:
-    """While one write is under way the next ones gather."""
-    batches: list[int] = []
-    balance = 1000
+class Ledger:
+    """A balance, and how often it was written."""
 
-    async def read(_: str) -> int:
-        return balance
+    def __init__(self, balance: int) -> None:
+        self.balance = balance
+        self.written: list[Debit] = []
 
-    async def write(debits: Sequence[Debit]) -> Mapping[str, int]:
-        nonlocal balance
-        batches.append(len(debits))
-        await asyncio.sleep(0.01)
-        balance -= sum(d.credits for d in debits)
-        return {"t": balance}
+    async def read(self, _: str) -> int:
+        return self.balance
 
-    meter = Meter(read, write)
-    first = asyncio.create_task(meter.settle(await meter.reserve(Debit("t", "a", "r", 1))))
-    await asyncio.sleep(0.001)
-    held = [await meter.reserve(Debit("t", "a", "r", 1)) for _ in range(50)]
-    assert meter.last_balance("t") == 949
-    await asyncio.gather(first, *(meter.settle(r) for r in held))
-    assert batches == [1, 50]
-    assert meter.last_balance("t") == balance == 949
+    async def write(self, debits: Sequence[Debit]) -> Mapping[str, int]:
+        self.written += debits
+        self.balance -= sum(d.credits for d in debits)
+        return {"t": self.balance}
 
 
-async def test_debits_that_nobody_waits_for_are_written_within_milliseconds() -> None:
-    """While upstream works, and for streamed answers."""
-    written = asyncio.Event()
+class Notebook:
+    """A journal in memory that books when it is told to."""
 
-    async def read(_: str) -> int:
-        return 5
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.bookings = 0
+        self.on_booked: Callable[[Mapping[str, int], Mapping[str, int]], None] | None = None
+        self.lines: list[Debit] = []
+        self.full = False
 
-    async def write(_: Sequence[Debit]) -> Mapping[str, int]:
-        written.set()
-        return {"t": 4}
+    def append(self, debit: Debit) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.lines.append(debit)
 
-    meter = Meter(read, write)
+    async def flush(self) -> None:
+        lines, self.lines = self.lines, []
+        self.bookings += 1
+        balances = await self.ledger.write(lines)
+        await asyncio.sleep(0)
+        self.bookings += 1
+        assert self.on_booked is not None
+        self.on_booked({"t": sum(d.credits for d in lines)}, balances)
+
+
+async def test_journalled_debits_count_at_once_and_are_booked_later() -> None:
+    """The balance that clients see is exact before, during and after booking, and reads of the store do not shake it."""
+    ledger = Ledger(1000)
+    journal = Notebook(ledger)
+    now = 0.0
+    meter = Meter(ledger.read, ledger.write, journal, clock=lambda: now)
+    held = [await meter.reserve(Debit("t", "a", "r", 2)) for _ in range(50)]
+    assert all(r.written is None for r in held)
+    assert (meter.last_balance("t"), ledger.balance) == (900, 1000)
+    meter.refund(held[0])
+    assert meter.last_balance("t") == 902
+    booking = asyncio.create_task(meter.flush())
+    await asyncio.sleep(0)
+    now = 10.0
+    assert (ledger.balance, await meter.balance("t")) == (902, 902)  # booked, but the meter has not heard of it
+    await booking
+    assert (meter.last_balance("t"), await meter.balance("t"), len(journal.lines)) == (902, 902, 0)
+
+
+async def test_what_another_process_spent_is_seen() -> None:
+    """Within a second: the store's balance counts."""
+    ledger = Ledger(1000)
+    now = 0.0
+    meter = Meter(ledger.read, ledger.write, Notebook(ledger), clock=lambda: now)
     await meter.reserve(Debit("t", "a", "r", 1))
-    await asyncio.wait_for(written.wait(), 5)
-    await meter.close()
-    assert meter.last_balance("t") == 4
+    ledger.balance -= 400
+    now = 1.5
+    assert await meter.balance("t") == 599
+
+
+async def test_a_full_disk_writes_to_the_store() -> None:
+    """`settle` then waits for the store's commit."""
+    ledger = Ledger(10)
+    journal = Notebook(ledger)
+    journal.full = True
+    meter = Meter(ledger.read, ledger.write, journal)
+    reservation = await meter.reserve(Debit("t", "a", "r", 3))
+    await meter.settle(reservation)
+    assert (ledger.balance, meter.last_balance("t"), len(ledger.written)) == (7, 7, 1)
 
 
 async def test_a_store_that_takes_no_writes_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +193,7 @@ async def test_usage_is_booked_by_account_and_operation(bench: Bench) -> None:
     await bench.raw("{a}/costly")
     bench.upstream = lambda _: Response(500, json_answer({}).headers, b"{}")
     await bench.raw("{a}/costly")
-    await bench.gateway.parts.meter.close()
+    await bench.gateway.parts.meter.flush()
     from datetime import UTC, datetime
 
     with bench.store.read() as conn:

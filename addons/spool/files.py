@@ -1,8 +1,8 @@
-"""Files in which answered clicks wait to be stored: one line each, written before the answer goes out.
+"""Files in which acknowledged lines wait to be stored: each is written before its answer goes out.
 
 A line that was written survives the process (`kill -9`): the system keeps the page. Each process appends to files of its
 own and holds a lock on them while it lives; files whose lock is free belong to a dead process and are stored by any other
-one on the machine. How far a file is stored stands in the store and moves in the transaction of its clicks, so a line is
+one on the machine. How far a file is stored stands in the store and moves in the transaction of its lines, so a line is
 stored exactly once.
 """
 
@@ -17,7 +17,6 @@ from pathlib import Path
 
 from ulid import ULID
 
-SUFFIX = ".clicks"
 ROTATE_BYTES = 32_000_000
 READ_BYTES = 512_000
 
@@ -66,10 +65,10 @@ class SpoolFile:
         os.close(self._fd)
 
 
-def create(folder: Path) -> SpoolFile:
+def create(folder: Path, suffix: str) -> SpoolFile:
     """A new file of this process. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{ULID()}{SUFFIX}"
+    path = folder / f"{ULID()}{suffix}"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)
     return SpoolFile(path, fd)
@@ -96,6 +95,6 @@ def adopted(path: Path) -> Iterator[SpoolFile | None]:
         file.close()
 
 
-def found(folder: Path) -> list[Path]:
+def found(folder: Path, suffix: str) -> list[Path]:
     """All spool files, oldest first."""
-    return sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
+    return sorted(folder.glob(f"*{suffix}")) if folder.is_dir() else []

@@ -1,4 +1,4 @@
-"""Clicks on their way to the store: whole lines, one adopter, nothing twice."""
+"""Lines on their way to the store: whole lines, one adopter, nothing twice."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from addons.links import spool
+from addons.spool import files
 
 
 def test_lines_are_read_whole_and_in_order(tmp_path):
     """Reading goes on where it stopped; a line that was cut short by a kill was never answered and is left out."""
-    file = spool.create(tmp_path / "new")
+    file = files.create(tmp_path / "new", ".lines")
     for n in range(5):
         file.append(b"line %d\n" % n)
     first = file.read()
@@ -27,32 +27,32 @@ def test_lines_are_read_whole_and_in_order(tmp_path):
 def test_a_living_process_keeps_its_file(tmp_path):
     """Another process cannot take it, and can once the owner was killed."""
     code = (
-        "import sys, time; from pathlib import Path; from addons.links import spool; "
-        "f = spool.create(Path(sys.argv[1])); f.append(b'one\\n'); print('ready', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from addons.spool import files; "
+        "f = files.create(Path(sys.argv[1]), '.lines'); f.append(b'one\\n'); print('ready', flush=True); time.sleep(60)"
     )
     repo = Path(__file__).resolve().parents[3]
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, cwd=repo)
     try:
         assert child.stdout.readline() == b"ready\n"
-        (path,) = spool.found(tmp_path)
-        with spool.adopted(path) as file:
+        (path,) = files.found(tmp_path, ".lines")
+        with files.adopted(path) as file:
             assert file is None
     finally:
         child.kill()
         child.wait()
         child.stdout.close()
-    with spool.adopted(path) as file:
+    with files.adopted(path) as file:
         assert file.read().lines == [b"one"]
-        with spool.adopted(path) as second:
+        with files.adopted(path) as second:
             assert second is None  # one adopter at a time
         file.remove()
-    with spool.adopted(path) as file:
+    with files.adopted(path) as file:
         assert file is None
 
 
 def test_files_that_are_gone_or_foreign_are_no_spools(tmp_path):
     """Other files in the folder are left alone; a missing folder holds none."""
     (tmp_path / "readme.txt").write_text("x")
-    assert spool.found(tmp_path) == []
-    assert spool.found(tmp_path / "none") == []
+    assert files.found(tmp_path, ".lines") == []
+    assert files.found(tmp_path / "none", ".lines") == []
     assert [path.name for path in tmp_path.iterdir()] == ["readme.txt"]
