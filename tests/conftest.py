@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as generated
 
 from ofapi_store import testing
 from ofapi_store.engine import Store
@@ -14,6 +16,10 @@ from ofapi_store.queries.accounts import AccountRow
 from ofapi_store.queries.teams import TeamRow
 from ofapi_store.secrets import SecretBox
 from tests import pg
+
+# The same cases on every run, and none fails because the machine is slow.
+generated.register_profile("everywhere", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+generated.load_profile("everywhere")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from addons.config import SecretMissing
 from addons.engine import options as engine_options
 from addons.engine.gateway import GatewayAddon
 from addons.engine.master import GatewayMaster, GatewayWebMaster
+from addons.engine.options import FreePorts
 from addons.engine.patches import install
 from addons.engine.policy import Hosts, Policy
 from addons.engine.running import Listening, StartFailed, started
@@ -56,13 +57,14 @@ async def run(
     stop = stop or asyncio.Event()
     async with AsyncExitStack() as ends:
         try:
-            door = _web_access(config) if web else None
+            ports = ends.enter_context(FreePorts())
+            door = _web_access(config, ports) if web else None
             confdir = config.proxy.ca_dir
             confdir.mkdir(parents=True, exist_ok=True)
             ca_file = trusted_bundle(config.upstream.ca_file, confdir)
             services = await ends.enter_async_context(opened(config))
             gateway = await ends.enter_async_context(gateway_of(services))
-            engine = build(config, gateway, door, ca_file)
+            engine = build(config, gateway, door, ca_file, ports)
             where = await ends.enter_async_context(started(engine))
         except RulesInvalid as e:
             raise StartFailed(f"the rules do not load; `ofapi rules check` shows this too:\n{e}") from e
@@ -85,14 +87,16 @@ def settle_heap() -> None:
     gc.freeze()
 
 
-def build(config: Config, gateway: Gateway, door: WebAccess | None, ca_file: Path | None) -> master.Master:
+def build(
+    config: Config, gateway: Gateway, door: WebAccess | None, ca_file: Path | None, ports: FreePorts
+) -> master.Master:
     """The master with our addon and every option set. Needs a running event loop."""
     policy = Policy.of(config)
     install(policy)
     hosts = Hosts.of(config.proxy.api_hosts, config.upstream.direct_hosts)
     opts = moptions.Options(confdir=str(config.proxy.ca_dir))
     values: dict[str, Any] = engine_options.serving_options(policy, ca_file)
-    values["mode"] = engine_options.listen_modes(config)
+    values["mode"] = engine_options.listen_modes(config, ports)
     if door is None:
         engine: master.Master = GatewayMaster(opts, GatewayAddon(gateway, policy, hosts))
     else:
@@ -119,9 +123,9 @@ def trusted_bundle(ca_file: Path | None, confdir: Path) -> Path | None:
     return bundle
 
 
-def _web_access(config: Config) -> WebAccess:
+def _web_access(config: Config, ports: FreePorts) -> WebAccess:
     secret = config.web.password
-    port = config.web.port or engine_options.free_port(config.web.host)
+    port = config.web.port or ports.take(config.web.host)
     return access(config.web.host, port, secret.resolve() if secret is not None else None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from mitmproxy import options as moptions
 
@@ -16,25 +16,43 @@ if TYPE_CHECKING:
 WEB_COLUMNS = ["icon", "comment", "path", "method", "status", "size", "time"]
 
 
-def listen_modes(config: Config) -> list[str]:
+class FreePorts:
+    """TCP ports that the system gives to nobody else until the block ends.
+
+    Each is bound by a socket that never listens, so that a listener of ours can take it (both reuse addresses, as
+    asyncio and tornado do) while programs that ask for any free port get another one.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._held:
+            self._held.pop().close()
+
+    def take(self, host: str) -> int:
+        """A port of that address. Raises OSError where the address is not ours."""
+        holder = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._held.append(holder)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((host, 0))
+        port: int = holder.getsockname()[1]
+        return port
+
+
+def listen_modes(config: Config, ports: FreePorts) -> list[str]:
     """The listeners: ours for API clients, and the regular proxy."""
     listen, proxy = config.listen, config.proxy
     # `placeholder` is never connected to: every flow names its own destination. `reverse:https` would also bind UDP.
     modes = [f"reverse:http://placeholder@{listen.host}:{listen.port}"]
     if proxy.enabled:
         # mitmproxy takes port 0 once only: two listeners on "0" count as one address
-        port = proxy.port or (free_port(proxy.host) if listen.port == 0 else 0)
+        port = proxy.port or (ports.take(proxy.host) if listen.port == 0 else 0)
         modes.append(f"regular@{proxy.host}:{port}")
     return modes
-
-
-def free_port(host: str) -> int:
-    """A TCP port that nothing listens on now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def serving_options(policy: Policy, ca_file: Path | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def test_command_serves_and_stops(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "scripts.simulator", "--ready-file", str(ready), "--log", str(log), *SIZES]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         try:
-            for _ in range(300):
+            for _ in range(1200):
                 if ready.exists():
                     break
                 time.sleep(0.05)
@@ -30,5 +30,5 @@ def test_command_serves_and_stops(tmp_path: Path) -> None:
             assert httpx.get(facts["cdn_url"] + "/files/x").status_code == 403
         finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     assert [json.loads(line)["kind"] for line in log.read_text().splitlines()] == ["api", "cdn"]

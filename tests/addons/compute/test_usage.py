@@ -15,12 +15,13 @@ from ofapi_store.secrets import SecretBox
 from tests.addons.compute.beyond import beyond_bench
 from tests.addons.pipeline.harness import Bench
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)
 
 
 @pytest.fixture
 async def bench(store: Store, secret_box: SecretBox, tmp_path: Path) -> AsyncIterator[Bench]:
     made = beyond_bench(store, secret_box, tmp_path)
+    made.services.clock = lambda: NOW
     with store.write() as conn:
         debits = [
             ledger.Debit(made.team.id, 3, "fans-all", made.account.id, at=NOW),

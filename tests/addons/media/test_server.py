@@ -11,7 +11,7 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from tests.addons.media.rig import Cdn, Rig, data_of
+from tests.addons.media.rig import Cdn, Rig, data_of, until
 
 DATA = data_of(200_000)
 PATH = "/files/a/x.jpg"

@@ -189,7 +189,7 @@ async def test_store_down_or_slow(
     services: Services, account: AccountRow, tmp_path: Path, after_s: float, reason: str
 ) -> None:
     """Without the store, or past the deadline, the answer goes out without its rows; steps that need none still run."""
-    slow = LOOKUP.replace("}}", "}, deadline_ms: 50}")
+    slow = LOOKUP.replace("}}", f"}}, deadline_ms: {50 if after_s else 30_000}}}")
     x = exchange(tmp_path, f"{slow}, {{addon: const, set: {{seen: true}}}}", account)
     down: Any = Down(after_s)
     out = json.loads(await run(replace(services, store=down), x, {"list": [{"id": 7}]}))

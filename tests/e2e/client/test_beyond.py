@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from onlyfansapi import OnlyFansAPI
 
 from tests.e2e.client.things import Things
+from tests.e2e.waiting import until
 
 PERIOD = {"start_date": "2020-01-01", "end_date": "2100-01-01"}
 
@@ -47,9 +47,4 @@ def test_people(client: OnlyFansAPI, t: Things) -> None:
 
 def until_seen(client: OnlyFansAPI, t: Things) -> None:
     """Rows are stored after the answer has gone out."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        if client.search.profiles(query=t.username).data:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{t.username} was never stored")
+    until(lambda: client.search.profiles(query=t.username).data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -17,6 +16,7 @@ from scripts.cli.stack import Stack
 from scripts.simulator import Simulator
 from scripts.simulator.model import Creator
 from tests.e2e.client.things import Things
+from tests.e2e.waiting import until
 
 MEDIA = re.compile(r"(https://cdn\d+\.onlyfans\.com|https?://[^/\"]+/cdn)/[^\"\\ <]*")
 WARM_CHATS = 4
@@ -84,13 +84,8 @@ def warm(stack: Stack, creator: Creator, t: Things) -> Iterator[set[int]]:
 
 def wait_for(stack: Stack, t: Things, fan_id: int, expected: str | None) -> None:
     """Rows are stored after the answer has gone out."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        user = httpx.get(f"{stack.base_url}/{t.account}/users/{fan_id}", headers=stack.auth).json()
-        if user.get(LAST_REPLY) == expected:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"the last reply of {fan_id} is {user.get(LAST_REPLY)}, not {expected}")
+    url = f"{stack.base_url}/{t.account}/users/{fan_id}"
+    until(lambda: httpx.get(url, headers=stack.auth).json().get(LAST_REPLY), lambda value: value == expected)
 
 
 def take(row: dict[str, Any], *names: str) -> dict[str, Any]:

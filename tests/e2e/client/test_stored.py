@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,16 +13,14 @@ from scripts.cli.stack import Stack
 from scripts.simulator import Simulator
 from tests.e2e.client.test_paging import walk
 from tests.e2e.client.things import Things
+from tests.e2e.waiting import until
 
 LISTS = ["tracking-links", "trial-links", "shared-tracking-links", "shared-trial-links"]
 
 
 def eventually(found: Callable[[], Any], wanted: Any) -> None:
     """Rows are stored after the answer has gone out."""
-    until = time.monotonic() + 10
-    while found() != wanted:
-        assert time.monotonic() < until, f"{found()} is not {wanted}"
-        time.sleep(0.05)
+    until(found, wanted.__eq__)
 
 
 @pytest.mark.parametrize("name", LISTS)

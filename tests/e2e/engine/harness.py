@@ -145,10 +145,11 @@ async def engine(
     addon = GatewayAddon(gateway, policy, HOSTS)  # type: ignore[arg-type]
     master = GatewayMaster(moptions.Options(confdir=shared_ca_dir()), addon)
     engine_options.apply(master.options, engine_options.serving_options(policy, overrides.pop("ca_file", None)))
-    modes = ["reverse:http://placeholder@127.0.0.1:0", f"regular@127.0.0.1:{engine_options.free_port('127.0.0.1')}"]
-    engine_options.apply(master.options, {"mode": modes, **overrides})
-    async with started(master) as where:
-        yield Running(gateway, where, master)
+    with engine_options.FreePorts() as ports:
+        modes = ["reverse:http://placeholder@127.0.0.1:0", f"regular@127.0.0.1:{ports.take('127.0.0.1')}"]
+        engine_options.apply(master.options, {"mode": modes, **overrides})
+        async with started(master) as where:
+            yield Running(gateway, where, master)
 
 
 WEB_PASSWORD = "correct horse"
@@ -165,17 +166,25 @@ async def web_engine(gateway: FakeGateway, limits: Retention | None = None) -> A
     policy = Policy()
     install(policy)
     contentviews.add(OfapiView())
-    door = access("127.0.0.1", engine_options.free_port("127.0.0.1"), web_hash())
     addon = GatewayAddon(gateway, policy, HOSTS, observer=FlowObserver())  # type: ignore[arg-type]
     master = GatewayWebMaster(moptions.Options(confdir=shared_ca_dir()), addon, RetentionAddon(limits or Retention()))
-    values = {**engine_options.serving_options(policy, None), **door.options()}
-    values["mode"] = [
-        "reverse:http://placeholder@127.0.0.1:0",
-        f"regular@127.0.0.1:{engine_options.free_port('127.0.0.1')}",
-    ]
-    engine_options.apply(master.options, values)
-    async with started(master) as where:
-        yield Running(gateway, where, master), f"http://127.0.0.1:{door.port}"
+    with engine_options.FreePorts() as ports:
+        door = access("127.0.0.1", ports.take("127.0.0.1"), web_hash())
+        values = {**engine_options.serving_options(policy, None), **door.options()}
+        values["mode"] = [
+            "reverse:http://placeholder@127.0.0.1:0",
+            f"regular@127.0.0.1:{ports.take('127.0.0.1')}",
+        ]
+        engine_options.apply(master.options, values)
+        async with started(master) as where:
+            yield Running(gateway, where, master), f"http://127.0.0.1:{door.port}"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for what happens after an answer has gone out; TimeoutError after 30 s."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 @dataclass

@@ -14,7 +14,7 @@ import zstandard
 
 from addons.engine.policy import Policy
 from addons.pipeline.exchange import BodyMode, Exchange, Headers, Response
-from tests.e2e.engine.harness import FakeGateway, Seen, client, engine, reply, upstream
+from tests.e2e.engine.harness import FakeGateway, Seen, client, engine, reply, until, upstream
 
 ODD = [
     b'{"a": 1.10, "a": 2, "n": ' + b"9" * 80 + b"}",
@@ -38,13 +38,12 @@ async def test_forwards_json(tmp_path: Path) -> None:
         async with client(run.port) as c:
             got = await c.ask("GET", "/x?y=%2F&z=[]", "Authorization: Bearer secret")
             again = await c.ask("GET", "/x")
-        await asyncio.sleep(0.01)
+        await until(lambda: len(run.gateway.after_calls) == 2)
         assert (got.status, got.body, again.status) == (200, b'{"a": 1.10, "a": 2}', 200)
         assert up.seen[0].line == "GET /x?y=%2F&z=[] HTTP/1.1"
         assert up.seen[0].header("authorization") is None
         assert up.seen[0].header("host") == up.url.removeprefix("http://")
         assert up.connections == 1
-        assert len(run.gateway.after_calls) == 2
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/html"])
@@ -253,29 +252,29 @@ async def test_two_hundred_at_once(tmp_path: Path) -> None:
             async with client(run.port) as c:
                 return (await c.ask("GET", f"/{i}")).body
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):  # one after the other it would be 40 s
             got = await asyncio.gather(*(one(i) for i in range(200)))
         assert got == [f"GET /{i} HTTP/1.1".encode() for i in range(200)]
-        await asyncio.sleep(0.05)
-        assert len(run.gateway.after_calls) == 200
+        await until(lambda: len(run.gateway.after_calls) == 200)
 
 
 async def test_after_runs_once_per_request_and_after_the_answer(tmp_path: Path) -> None:
     """`after` never delays the answer."""
     gateway = FakeGateway("")
-    slow_done = asyncio.Event()
+    answered = asyncio.Event()
 
     async def after(x: Exchange) -> None:
-        await asyncio.sleep(0.3)
+        await answered.wait()
         gateway.after_calls.append(x)
-        slow_done.set()
 
     gateway.after = after  # type: ignore[method-assign]
     async with upstream(lambda s: reply()) as up, engine(gateway, tmp_path) as run, client(run.port) as c:
         gateway.base_url = up.url
-        async with asyncio.timeout(0.25):
-            await c.ask("GET", "/")
-        await slow_done.wait()
+        async with asyncio.timeout(30):
+            assert (await c.ask("GET", "/")).status == 200
+        assert gateway.after_calls == []
+        answered.set()
+        await until(lambda: bool(gateway.after_calls))
     assert len(gateway.after_calls) == 1
 
 

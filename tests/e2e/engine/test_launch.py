@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from addons.config import load_config
 from addons.engine.launch import Listening, StartFailed, run
+from addons.engine.options import FreePorts
 from scripts.cli.stack import Stack
 from tests.e2e.engine.harness import Upstream, client, reply, upstream
 
@@ -113,7 +114,7 @@ async def test_rules_follow_their_files_under_traffic(tmp_path: Path) -> None:
         async with client(where.listen[1]) as c:
 
             async def until(want: bytes) -> None:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(30):
                     while True:
                         got = await c.ask("GET", f"/{stack.account}/fans/active", auth)
                         assert got.status == 200
@@ -125,7 +126,7 @@ async def test_rules_follow_their_files_under_traffic(tmp_path: Path) -> None:
             file.write_text(RULE.replace("lastReplyAt:", "repliedAt:"))
             await until(b'"repliedAt"')
             file.write_text(RULE + "\n- id: broken")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while json.loads((await c.ask("GET", "/_ofapi/health")).body)["status"] == "ok":
                     await asyncio.sleep(0.05)
             await until(b'"repliedAt"')
@@ -139,12 +140,14 @@ async def test_mitmweb_over_the_real_gateway(tmp_path: Path) -> None:
         async with client(where.listen[1]) as c:
             auth = f"Authorization: {stack.auth['Authorization']}"
             assert (await c.ask("GET", f"/{stack.account}/fans/active", auth)).status == 200
-        await asyncio.sleep(0.3)
         url = f"http://127.0.0.1:{where.web[1]}/flows"
         headers = {"Authorization": f"Bearer {where.web_password}"}
-        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
-            text = await answer.text()
-    flows = json.loads(text)
+        flows: list[dict[str, Any]] = []
+        async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+            while not flows or not flows[0]["comment"]:  # it is written once the answer is out
+                async with session.get(url, headers=headers) as answer:
+                    text = await answer.text()
+                flows = json.loads(text)
     assert flows[0]["comment"].startswith("hybrid fans-active · 2 lastReplyAt · upstream ")
     assert flows[0]["comment"].endswith("· 1 credit")
     assert stack.auth["Authorization"].split()[1] not in text
@@ -183,10 +186,11 @@ async def test_mitmdump_loads_the_gateway_and_replays(tmp_path: Path) -> None:
     root = Path(__file__).parents[3]
     mitmdump = str(Path(sys.executable).with_name("mitmdump"))
     recorded, replayed = tmp_path / "live.flows", tmp_path / "replayed.flows"
-    async with prepared(tmp_path) as (stack, up):
+    async with prepared(tmp_path) as (stack, up), AsyncExitStack() as ends:
+        held = ends.enter_context(FreePorts())
         common = ["-q", "-s", str(root / "addons" / "__init__.py"), "--set", f"ofapi_config={stack.config_path}"]
         common += ["--set", f"confdir={tmp_path / 'ca'}"]
-        port = _free_port()
+        port = held.take("127.0.0.1")
         args = [*common, "--mode", f"reverse:http://placeholder@127.0.0.1:{port}", "-w", str(recorded)]
         process = await asyncio.create_subprocess_exec(mitmdump, *args, cwd=tmp_path, env={**os.environ})
         try:
@@ -207,14 +211,8 @@ async def test_mitmdump_loads_the_gateway_and_replays(tmp_path: Path) -> None:
         assert secret.encode() not in recorded.read_bytes()
 
 
-def _free_port() -> int:
-    from addons.engine.options import free_port
-
-    return free_port("127.0.0.1")
-
-
 async def _ask_when_up(port: int, path: str, key: str) -> bytes:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while True:
             try:
                 async with client(port) as c:

@@ -11,7 +11,7 @@ import pytest
 
 from addons.config.serving import Retention
 from addons.pipeline.exchange import Edit, Exchange, Headers, Origin, Response
-from tests.e2e.engine.harness import WEB_PASSWORD, FakeGateway, client, reply, upstream, web_engine
+from tests.e2e.engine.harness import WEB_PASSWORD, FakeGateway, client, reply, until, upstream, web_engine
 
 SECRETS = ["k-secret", "c-secret", "b-secret", "p-secret", "q-secret", "s-secret", "n-secret", "654321"]
 
@@ -21,6 +21,17 @@ async def _get(url: str, path: str) -> Any:
     async with aiohttp.ClientSession() as session, session.get(url + path, headers=headers) as answer:
         assert answer.status == 200, await answer.text()
         return (await answer.read()).decode("utf-8", "replace")
+
+
+async def _commented(url: str, count: int) -> tuple[list[dict[str, Any]], str]:
+    """The flows once so many have their comment, which is written when the answer is out; and the text of the list."""
+    async with asyncio.timeout(30):
+        while True:
+            listed = await _get(url, "/flows")
+            flows: list[dict[str, Any]] = json.loads(listed)
+            if len(flows) == count and all(flow["comment"] for flow in flows):
+                return flows, listed
+            await asyncio.sleep(0.02)
 
 
 async def test_shows_the_way_of_a_request_without_its_secrets() -> None:
@@ -52,9 +63,7 @@ async def test_shows_the_way_of_a_request_without_its_secrets() -> None:
         assert (up.seen[0].header("cookie"), up.seen[0].header("x-bc")) == ("sess=c-secret", "b-secret")
         assert up.seen[0].body == b'{"password":"p-secret"}'
         assert up.seen[0].line.startswith("POST /x?token=q-secret ")
-        await asyncio.sleep(0.05)
-        listed = await _get(url, "/flows")
-        flows = json.loads(listed)
+        flows, listed = await _commented(url, 2)
         shown = [listed, await _get(url, "/events")]
         paths = [f"/flows/{f['id']}/{m}/content.data" for f in flows for m in ("request", "response")]
         view = await _get(url, f"/flows/{flows[0]['id']}/response/content/ofapi.json")
@@ -82,7 +91,7 @@ async def test_refused_requests_are_masked_too(proxied: bool, line: str) -> None
         async with client(port) as c:
             headers = ("Authorization: Bearer k-secret", "Proxy-Authorization: Basic p-secret")
             assert (await c.ask(method, target, *headers)).status >= 400
-        await asyncio.sleep(0.05)
+        await until(lambda: all(flow.response or flow.error for flow in run.master.addons.get("view")))
         shown = [await _get(url, "/flows"), await _get(url, "/flows/dump"), await _get(url, "/events")]
     for secret in SECRETS:
         assert not any(secret in text for text in shown)

@@ -103,7 +103,7 @@ async def test_http2_in_the_tunnel(tmp_path: Path) -> None:
         bodies: dict[int, bytes] = {}
         status: dict[int, str] = {}
         ended: set[int] = set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(ended) < 4:
                 for event in h2c.receive_data(await c.reader.read(65_536)):
                     if isinstance(event, h2.events.ResponseReceived):

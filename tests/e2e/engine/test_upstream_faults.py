@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from addons.engine.options import FreePorts
 from addons.engine.policy import Policy
-from tests.e2e.engine.harness import FakeGateway, Seen, client, engine, reply, upstream
+from tests.e2e.engine.harness import FakeGateway, Seen, client, engine, reply, until, upstream
 
-QUICK = Policy(connect_timeout_s=0.3, read_timeout_s=0.3, keepalive_s=0.3)
+QUICK = Policy(connect_timeout_s=0.3, read_timeout_s=0.3, keepalive_s=1.0)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -80,8 +81,9 @@ async def test_not_retried_after_response_bytes(tmp_path: Path) -> None:
         count += 1
         return reply() if count == 1 else b"HTTP/1.1 200 OK\r\nConte"
 
-    async with upstream(answer) as up, engine(FakeGateway(up.url), tmp_path, QUICK) as run, client(run.port) as c:
+    async with upstream(answer) as up, engine(FakeGateway(up.url), tmp_path) as run, client(run.port) as c:
         await c.ask("GET", "/1")
+        run.gateway.timeout_s = 0.3
         got = await c.ask("GET", "/2")
         assert got.status in (502, 504)
         assert len(up.seen) == 2
@@ -102,21 +104,19 @@ async def test_client_connection_survives_upstream_failures(tmp_path: Path) -> N
 
 async def test_connection_refused_then_back(tmp_path: Path) -> None:
     """Nothing listens: 502; mitmproxy's memory of the failure does not outlive it."""
-    async with upstream(lambda s: reply()) as up:
-        url = up.url
-    gateway = FakeGateway(url)
-    async with engine(gateway, tmp_path) as run, client(run.port) as c:
-        assert (await c.ask("GET", "/")).status == 502
-        assert run.gateway.failures[0].kind == "connect"
-        host, port = "127.0.0.1", int(url.rsplit(":", 1)[1])
 
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(reply())
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply())
 
-        server = await asyncio.start_server(serve, host, port)
-        assert (await c.ask("GET", "/")).status == 200
-        server.close()
+    with FreePorts() as ports:
+        host, port = "127.0.0.1", ports.take("127.0.0.1")
+        async with engine(FakeGateway(f"http://{host}:{port}"), tmp_path) as run, client(run.port) as c:
+            assert (await c.ask("GET", "/")).status == 502
+            assert run.gateway.failures[0].kind == "connect"
+            server = await asyncio.start_server(serve, host, port)
+            assert (await c.ask("GET", "/")).status == 200
+            server.close()
 
 
 async def test_read_timeout(tmp_path: Path) -> None:
@@ -126,8 +126,7 @@ async def test_read_timeout(tmp_path: Path) -> None:
         async with engine(gateway, tmp_path) as run, client(run.port) as c:
             got = await c.ask("GET", "/slow")
             assert (got.status, json.loads(got.body)["error"]) == (504, "upstream_timeout")
-            await asyncio.sleep(0.05)
-            assert up.closed == 1
+            await until(lambda: up.closed == 1)
 
 
 async def test_connect_timeout(tmp_path: Path) -> None:
@@ -196,8 +195,7 @@ async def test_idle_connections_are_dropped(tmp_path: Path) -> None:
         await c.ask("GET", "/")
         await c.ask("GET", "/")
         assert up.connections == 1
-        await asyncio.sleep(0.5)
-        assert up.closed == 1
+        await until(lambda: up.closed == 1)
         await c.ask("GET", "/")
         assert up.connections == 2
 
@@ -209,9 +207,5 @@ async def test_client_gone_closes_upstream_and_settles(tmp_path: Path) -> None:
             await c.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             while not up.seen:
                 await asyncio.sleep(0.01)
-        for _ in range(100):
-            if run.gateway.after_calls and up.closed:
-                break
-            await asyncio.sleep(0.01)
-        assert up.closed == 1
+        await until(lambda: bool(run.gateway.after_calls) and up.closed == 1)
         assert len(run.gateway.after_calls) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from ofapi_store.engine import Store
 from scripts.cli.stack import Stack
 from scripts.simulator import Simulator
 from tests.e2e.client.conftest import strict
+from tests.e2e.waiting import until
 
 SYNCED = ("fans", "transactions", "chargebacks", "messages", "tracking_links", "trial_links", "claimers")
 BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{} Safari/537.36"
@@ -57,8 +57,8 @@ class World:
         with self.store.write() as conn:
             payload = {"account": self.account, "only": list(SYNCED), "full": full}
             job = outbox.enqueue(conn, "sync.account", payload, key=self.account)
-        wait(lambda: self._state(job.id) == "done", 90)
-        wait(lambda: self._idle("links.revenue"), 60)
+        until(lambda: self._state(job.id), "done".__eq__, 90)
+        until(lambda: self._idle("links.revenue"), seconds=60)
 
     def _state(self, job_id: int) -> str:
         with self.store.read() as conn:
@@ -75,8 +75,8 @@ class World:
 
     def ready(self, smart_link_id: str) -> dict[str, Any]:
         """The smart link once its pool is made."""
-        wait(lambda: self.raw("GET", f"/smart-links/{smart_link_id}").json()["pool"]["making"] == 0, 30)
-        return dict(self.raw("GET", f"/smart-links/{smart_link_id}").json())
+        path = f"/smart-links/{smart_link_id}"
+        return dict(until(lambda: self.raw("GET", path).json(), lambda shown: shown["pool"]["making"] == 0))
 
 
 def strict_but_cents[T](call: Callable[[], T]) -> T | None:
@@ -87,13 +87,6 @@ def strict_but_cents[T](call: Callable[[], T]) -> T | None:
         assert isinstance(e.__cause__, ValidationError)
         assert {error["type"] for error in e.__cause__.errors()} == {"int_from_float"}
         return None
-
-
-def wait(what: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, f"not so after {seconds:g} s"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

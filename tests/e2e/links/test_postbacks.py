@@ -11,8 +11,9 @@ import pytest
 from onlyfansapi import NotFoundError, OnlyFansAPI, UnprocessableEntityError
 
 from tests.e2e.client.conftest import strict
-from tests.e2e.links.conftest import World, wait
+from tests.e2e.links.conftest import World
 from tests.e2e.links.test_smart_links import code_of, make
+from tests.e2e.waiting import until
 
 
 class Calls(BaseHTTPRequestHandler):
@@ -105,21 +106,24 @@ def test_a_visitor_who_subscribes_calls_the_postback(
     ).data
     answer = world.go(f"{link.traffic_redirect_url}?external_click_id=a%26b%20c&fbclid=F", version=77)
     world.happen("subscribe", link=code_of(answer.headers["Location"], world), price=1250)
-    wait(lambda: world.client.smart_links.retrieve(link.id).data.clicks_count == 1, 10)
+    until(lambda: world.client.smart_links.retrieve(link.id).data.clicks_count == 1)
 
     def called() -> bool:
         if len(found) < 2:
             world.sync()
         return len(found) >= 2
 
-    wait(called, 60)
+    until(called, seconds=60)
     by_type = {call["t"][0]: call for call in found}
     click = world.client.smart_links.list_clicks(link.id).data.rows[0].id
     for kind, amount in (("new_subscriber", "0.00"), ("new_transaction", "12.50")):
         assert by_type[kind] == {"e": ["a&b c"], "f": ["F"], "g": [""], "t": [kind], "a": [amount], "c": [click]}
     world.sync()
     assert len(found) == 2
-    (shown,) = [row for row in world.client.smart_link_postbacks.list().data if row.id == postback.id]
+    (shown,) = until(
+        lambda: [row for row in world.client.smart_link_postbacks.list().data if row.id == postback.id],
+        lambda rows: rows[0].latest_response,  # it is stored after the receiver has answered
+    )
     assert shown.latest_response is not None
     assert (shown.latest_response.status_code, shown.latest_response.succeeded) == (204, True)
     assert shown.latest_response.postback_url.startswith(f"{url}?e=a%26b%20c&f=F&g=&t=new_")

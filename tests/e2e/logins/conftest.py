@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import httpx
 import pytest
@@ -24,7 +22,6 @@ from tests.e2e.logins.smtp_sink import MailSink
 PASSWORD = "planted-Passw0rd-äöü-7f3a91"
 CODE = "83517293"
 USER_AGENT = "Planted/1.0"
-WAIT_S = 30
 
 
 @dataclass
@@ -58,17 +55,6 @@ class Bed:
         for row in self.api.get("/accounts").json():
             if row["id"] != self.stack.account:
                 self.api.delete(f"/accounts/{row['id']}")
-
-
-def until(read: Callable[[], Any], wanted: Callable[[Any], Any]) -> Any:
-    """What `read` gives as soon as it is as wanted."""
-    end = time.monotonic() + WAIT_S
-    while True:
-        found = read()
-        if wanted(found):
-            return found
-        assert time.monotonic() < end, f"not within {WAIT_S} s, the last was {found}"
-        time.sleep(0.1)
 
 
 class _HostPage(BaseHTTPRequestHandler):

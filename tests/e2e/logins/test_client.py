@@ -8,7 +8,8 @@ import onlyfansapi
 import pytest
 from onlyfansapi import OnlyFansAPI
 
-from tests.e2e.logins.conftest import CODE, PASSWORD, Bed, until
+from tests.e2e.logins.conftest import CODE, PASSWORD, Bed
+from tests.e2e.waiting import until
 
 
 def poll(client: OnlyFansAPI, attempt: str | None, *, state: str) -> Any:

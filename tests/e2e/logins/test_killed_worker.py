@@ -14,7 +14,7 @@ from scripts.cli.children import Child
 from scripts.cli.stack import Stack
 from scripts.simulator import Simulator
 from scripts.simulator.faults import Fault
-from tests.e2e.logins.conftest import until
+from tests.e2e.waiting import until
 
 TINY = dict.fromkeys(("fans", "chats", "messages", "transactions", "posts", "media"), 1)
 

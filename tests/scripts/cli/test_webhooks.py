@@ -59,7 +59,7 @@ def receiver() -> Iterator[Receiver]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(30)
     yield running
     loop.call_soon_threadsafe(stop.set)
     thread.join(5)
@@ -120,7 +120,7 @@ def test_listening_prints_events_without_any_webhook(ofapi: Ofapi, store: Store,
     """From now on, of one team; the listener leaves nothing behind and is no webhook."""
 
     def later() -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             with store.write() as conn:
                 team = teams.by_slug(conn, "agency")
@@ -132,7 +132,7 @@ def test_listening_prints_events_without_any_webhook(ofapi: Ofapi, store: Store,
 
     thread = threading.Thread(target=later)
     thread.start()
-    code, seen = ofapi("webhooks", "listen", "--count", "1", "--for", "10")
+    code, seen = ofapi("webhooks", "listen", "--count", "1", "--for", "30")
     thread.join()
     assert code == 0
     assert [(one["event"], one["account_id"], one["payload"]) for one in seen] == [
