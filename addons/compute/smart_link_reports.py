@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
@@ -15,8 +14,8 @@ from addons.links.finding import smart_link
 from addons.links.rows import click_row, fan_row, person, spender
 from addons.pipeline.dates import show
 from ofapi_store.queries import clicks, conversions, fans, link_reports
+from ofapi_store.queries.fan_groups import FanFilter
 from ofapi_store.queries.fans import FanRow as Person
-from ofapi_store.queries.link_reports import FanFilter
 from ofapi_store.types import from_cents
 
 MAX_CENTS = 2**62
@@ -107,20 +106,18 @@ def _fan_id(text: str | None) -> int | None:
 def _conversions(
     conn: Connection, account_id: str, wanted: conversions.Filter, limit: int, offset: int
 ) -> dict[str, Any]:
-    sums = conversions.by_day(conn, wanted)
-    days: dict[int, int] = defaultdict(int)
-    for day, _, count, _ in sums:
-        days[day] += count
-    rows = conversions.page(conn, wanted, limit=limit, offset=offset, days=sorted(days.items()))
+    days = conversions.by_day(conn, wanted)
+    counts = [(row.day, row.count) for row in days]
+    rows = conversions.page(conn, wanted, limit=limit, offset=offset, days=counts)
     people = fans.by_ids(conn, account_id, {row.fan_id for row in rows})
     by_id = clicks.by_ids(conn, wanted.smart_link_id, {row.click_id for row in rows})
     summary = {
-        "conversions_total": sum(days.values()),
-        "subscribers_total": sum(count for _, kind, count, _ in sums if kind == "new_subscriber"),
-        "revenue_total": from_cents(sum(net for *_, net in sums)),
+        "conversions_total": sum(row.count for row in days),
+        "subscribers_total": sum(row.subscribers for row in days),
+        "revenue_total": from_cents(sum(row.net for row in days)),
     }
     shown = [_conversion(row, people.get(row.fan_id), by_id.get(row.click_id)) for row in rows]
-    return {"summary": summary, "chart": reports.chart(sorted(days.items()), "conversions"), "rows": shown}
+    return {"summary": summary, "chart": reports.chart(counts, "conversions"), "rows": shown}
 
 
 def _conversion(row: conversions.ConversionRow, fan: Person | None, click: clicks.ClickRow | None) -> dict[str, Any]:
@@ -158,17 +155,17 @@ async def fan_list(call: Call) -> Answer:
 def _fans(conn: Connection, account_id: str, ref: str, wanted: FanFilter, call: Call) -> dict[str, Any]:
     limit, offset = _page(call)
     total = link_reports.fan_totals(conn, ref, wanted)
-    rows = link_reports.fans(conn, ref, wanted, sort=call.query["sort"], limit=limit, offset=offset)
+    rows = link_reports.fans(conn, ref, wanted, sort=call.query["sort"], limit=limit, offset=offset, found=total.subs)
     ids = [row.fan_id for row in rows]
     people = fans.by_ids(conn, account_id, ids)
     numbers = conversions.of_fans(conn, ref, ids)
-    by_id = clicks.by_ids(conn, ref, {row.click_id for row in rows if row.click_id})
+    params = clicks.params_of(conn, ref, {row.click_id for row in rows if row.click_id})
     current = link_reports.subscribed_through_pool(conn, account_id, ref, ids, now=call.now())
     shown = [
         {
             **fan_row(row, people.get(row.fan_id), subscribed_here=row.fan_id in current),
             "conversion_id": numbers.get(row.fan_id),
-            "external_click_id": _external(by_id.get(row.click_id or "")),
+            "external_click_id": params.get(row.click_id or "", {}).get("external_click_id"),
         }
         for row in rows
     ]
@@ -180,10 +177,6 @@ def _fans(conn: Connection, account_id: str, ref: str, wanted: FanFilter, call: 
         "tips_net_total": from_cents(total.tips_net),
     }
     return {"summary": summary, "rows": shown}
-
-
-def _external(click: clicks.ClickRow | None) -> str | None:
-    return (click.params or {}).get("external_click_id") if click else None
 
 
 async def spenders(call: Call) -> Answer:

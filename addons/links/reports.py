@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from addons.links import cohorts
@@ -20,6 +21,7 @@ EPOCH_DAY = date(1970, 1, 1)
 MAX_DAYS = 3660
 
 
+@lru_cache(maxsize=2 * MAX_DAYS)
 def label(day: int) -> str:
     """`2026-01-30`."""
     return (EPOCH_DAY + timedelta(days=day)).isoformat()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ofapi_store.models.base import Base
@@ -16,6 +16,7 @@ from ofapi_store.types import BigId, Ulid, UtcTime
 
 WINDOWS = ("48h", "7d", "14d", "30d", "all")
 SUMS = tuple(f"{basis}_{window}" for basis in ("net", "gross") for window in WINDOWS)
+_FLAGS = ("is_trial", "came_before")
 
 
 class _OfRef:
@@ -39,7 +40,8 @@ class _Sums:
 class LinkFan(_OfRef, _Sums, Base):
     """One fan of one link. `since`: the first subscription through it. `click_id`: of a smart link, the click before it.
 
-    `messages`: what the fan sent since then; `day`: UTC day of `since`, number since 1970.
+    `messages`: what the fan sent since then; `day`: UTC day of `since`, number since 1970. `came_before`: the fan had
+    subscribed before.
     """
 
     __tablename__ = "link_fans"
@@ -49,18 +51,45 @@ class LinkFan(_OfRef, _Sums, Base):
     day: Mapped[int] = mapped_column(Integer)
     click_id: Mapped[str | None] = mapped_column(Ulid)
     is_trial: Mapped[bool] = mapped_column(Boolean)
+    came_before: Mapped[bool] = mapped_column(Boolean, server_default=false())
     tips_net: Mapped[int] = mapped_column(BigInteger)
     chargebacks: Mapped[int] = mapped_column(BigInteger)
     messages: Mapped[int] = mapped_column(BigInteger)
     calculated_at: Mapped[datetime] = mapped_column(UtcTime)
 
     __table_args__ = (
-        Index("ix_link_fans_ref_net_all", "ref", "net_all", "fan_id"),
-        Index("ix_link_fans_ref_tips_net", "ref", "tips_net", "fan_id"),
-        Index("ix_link_fans_ref_messages", "ref", "messages", "fan_id"),
-        Index("ix_link_fans_ref_since", "ref", "since", "fan_id"),
+        # each order with everything that the report filters by: what a filter leaves out is never fetched
+        Index("ix_link_fans_ref_net_all", "ref", "net_all", "fan_id", "tips_net", "messages", *_FLAGS),
+        Index("ix_link_fans_ref_tips_net", "ref", "tips_net", "fan_id", "net_all", "messages", *_FLAGS),
+        Index("ix_link_fans_ref_messages", "ref", "messages", "fan_id", "net_all", "tips_net", *_FLAGS),
+        Index("ix_link_fans_ref_since", "ref", "since", "fan_id", "net_all", "tips_net", "messages", *_FLAGS),
+        Index(
+            "ix_link_fans_came_before",
+            "ref",
+            "fan_id",
+            sqlite_where=text("came_before = 1"),
+            postgresql_where=text("came_before"),
+        ),
         Index("ix_link_fans_account_id_fan_id", "account_id", "fan_id"),
     )
+
+
+class LinkFanGroup(_OfRef, Base):
+    """Fans of a link who are alike: sums over them give the totals of any filter of fans (`queries/fan_groups.py`).
+
+    `messages_from`, `net_from`, `tips_from`: the least value of the steps that the fans' own values are in.
+    """
+
+    __tablename__ = "link_fan_groups"
+
+    came_before: Mapped[bool] = mapped_column(Boolean, primary_key=True)
+    is_trial: Mapped[bool] = mapped_column(Boolean, primary_key=True)
+    messages_from: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    net_from: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    tips_from: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    fans: Mapped[int] = mapped_column(BigInteger)
+    net: Mapped[int] = mapped_column(BigInteger)
+    tips_net: Mapped[int] = mapped_column(BigInteger)
 
 
 class LinkFanDay(_OfRef, Base):

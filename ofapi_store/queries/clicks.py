@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func
 
 from ofapi_store.ids import ulid_at
 from ofapi_store.models.clicks import Click, ClickDay, ClickHour, ClickVisitor
+from ofapi_store.queries.among import among
 from ofapi_store.queries.upsert import add_up, insert_for
 from ofapi_store.types import EPOCH, to_micros
 
@@ -117,7 +118,7 @@ def by_day(conn: Connection, wanted: Filter) -> list[tuple[int, int]]:
         query = query.where(c.bucket >= wanted.first_day)
     if wanted.last_day is not None:
         query = query.where(c.bucket <= wanted.last_day)
-    return [(int(day), int(n)) for day, n in conn.execute(query.group_by(c.bucket).order_by(c.bucket))]
+    return [(int(day), int(n)) for day, n in conn.execute(query.group_by(c.bucket).order_by(c.bucket)).all()]
 
 
 def totals(conn: Connection, smart_link_ids: Iterable[str]) -> dict[str, int]:
@@ -152,7 +153,7 @@ def page(
         return []
     edge = c.id <= first if skip else c.id < first
     rows = conn.execute(select(*_COLUMNS).where(*where, edge).order_by(c.id.desc()).limit(limit))
-    return [ClickRow(*row) for row in rows]
+    return [ClickRow(*row) for row in rows.all()]
 
 
 def _hours(conn: Connection, wanted: Filter, day: int) -> list[tuple[int, int]]:
@@ -177,8 +178,15 @@ def start(buckets: Iterable[tuple[int, int]], offset: int) -> tuple[int | None, 
 
 def by_ids(conn: Connection, smart_link_id: str, ids: Iterable[str]) -> dict[str, ClickRow]:
     c = CLICKS.c
-    query = select(*_COLUMNS).where(c.smart_link_id == smart_link_id, c.id.in_(sorted(set(ids))))
-    return {row.id: row for row in (ClickRow(*found) for found in conn.execute(query))}
+    query = select(*_COLUMNS).where(c.smart_link_id == smart_link_id, among(conn, c.id, ids))
+    return {row.id: row for row in (ClickRow(*found) for found in conn.execute(query).all())}
+
+
+def params_of(conn: Connection, smart_link_id: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What came with each click: campaign parameters and click ids."""
+    c = CLICKS.c
+    query = select(c.id, c.params).where(c.smart_link_id == smart_link_id, among(conn, c.id, ids))
+    return {row[0]: row[1] or {} for row in conn.execute(query).all()}
 
 
 def prune(conn: Connection, *, before: datetime, limit: int) -> int:

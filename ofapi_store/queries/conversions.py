@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, case, delete, func, select, update
 
 from ofapi_store.ids import ulid_at
 from ofapi_store.models.clicks import Click
 from ofapi_store.models.link_revenue import Conversion, ConversionDay
+from ofapi_store.queries.among import among
 from ofapi_store.queries.link_revenue import TOTALS
 from ofapi_store.queries.upsert import add_up
 from ofapi_store.types import EPOCH, to_micros
@@ -164,26 +165,37 @@ class Filter:
     duplicates: bool = True
 
 
-def by_day(conn: Connection, wanted: Filter) -> list[tuple[int, str, int, int]]:
-    """(day, type, count, net) oldest first: from the daily counts, or for one fan from the fan's own rows."""
+@dataclass(frozen=True, slots=True)
+class DayRow:
+    """Conversions of one UTC day, number since 1970; `net` in cents."""
+
+    day: int
+    count: int
+    subscribers: int
+    net: int
+
+
+def by_day(conn: Connection, wanted: Filter) -> list[DayRow]:
+    """Oldest first, days with something: from the daily counts, or for one fan from the fan's own rows."""
     if wanted.fan_id is not None:
         return _by_day_of_fan(conn, wanted)
     c = DAYS.c
-    query = select(c.day, c.type, func.sum(c.conversions), func.sum(c.net)).where(
+    new = case((c.type == "new_subscriber", c.conversions), else_=0)
+    query = select(c.day, func.sum(c.conversions), func.sum(new), func.sum(c.net)).where(
         c.smart_link_id == wanted.smart_link_id, *_flags(DAYS, wanted), *_between(c.day, wanted)
     )
-    rows = conn.execute(query.group_by(c.day, c.type).order_by(c.day))
-    return [(int(day), kind, int(count), int(net)) for day, kind, count, net in rows if count]
+    rows = conn.execute(query.group_by(c.day).order_by(c.day)).all()
+    return [DayRow(int(day), int(count), int(new), int(net)) for day, count, new, net in rows if count]
 
 
-def _by_day_of_fan(conn: Connection, wanted: Filter) -> list[tuple[int, str, int, int]]:
-    sums: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0])
+def _by_day_of_fan(conn: Connection, wanted: Filter) -> list[DayRow]:
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
     c = CONVERSIONS.c
-    for at, kind, net in conn.execute(select(c.conversion_at, c.type, c.net).where(*_rows(wanted))):
-        found = sums[to_micros(at) // _DAY_MICROS, kind]
-        found[0] += 1
-        found[1] += net
-    return [(day, kind, count, net) for (day, kind), (count, net) in sorted(sums.items())]
+    for at, kind, net in conn.execute(select(c.conversion_at, c.type, c.net).where(*_rows(wanted))).all():
+        found = sums[to_micros(at) // _DAY_MICROS]
+        for i, value in enumerate((1, kind == "new_subscriber", net)):
+            found[i] += value
+    return [DayRow(day, *found) for day, found in sorted(sums.items())]
 
 
 def page(
@@ -196,8 +208,8 @@ def page(
     c = CONVERSIONS.c
     query: Select[Any] = select(c.id).where(*_rows(wanted), c.conversion_at < EPOCH + (at + 1) * _DAY)
     ids = conn.execute(query.order_by(c.conversion_at.desc(), c.id.desc()).limit(limit).offset(skip)).scalars().all()
-    rows = conn.execute(select(*_COLUMNS).where(c.id.in_(ids)).order_by(c.conversion_at.desc(), c.id.desc()))
-    return [ConversionRow(*row) for row in rows]
+    rows = conn.execute(select(*_COLUMNS).where(among(conn, c.id, ids)).order_by(c.conversion_at.desc(), c.id.desc()))
+    return [ConversionRow(*row) for row in rows.all()]
 
 
 def _start(days: Iterable[tuple[int, int]], offset: int) -> tuple[int | None, int]:
@@ -241,9 +253,9 @@ def of_fans(conn: Connection, smart_link_id: str, fan_ids: Iterable[int]) -> dic
     """The id of each fan's `new_subscriber` conversion."""
     c = CONVERSIONS.c
     query = select(c.fan_id, c.id).where(
-        c.smart_link_id == smart_link_id, c.type == "new_subscriber", c.fan_id.in_(sorted(set(fan_ids)))
+        c.smart_link_id == smart_link_id, c.type == "new_subscriber", among(conn, c.fan_id, fan_ids)
     )
-    return {row[0]: row[1] for row in conn.execute(query)}
+    return {row[0]: row[1] for row in conn.execute(query).all()}
 
 
 def flags_before(

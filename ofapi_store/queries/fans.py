@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select
 
 from ofapi_store.models.observed import Fan
+from ofapi_store.queries.among import among
 
 FANS: Table = Fan.__table__  # type: ignore[assignment]
 
@@ -49,8 +50,17 @@ _COLUMNS = tuple(FANS.c[name] for name in FanRow.__slots__)
 
 def by_ids(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> dict[int, FanRow]:
     """The known ones of up to some thousand ids."""
-    query = select(*_COLUMNS).where(FANS.c.account_id == account_id, FANS.c.fan_id.in_(sorted(set(fan_ids))))
-    return {row.fan_id: row for row in (FanRow(*found) for found in conn.execute(query))}
+    query = select(*_COLUMNS).where(FANS.c.account_id == account_id, among(conn, FANS.c.fan_id, fan_ids))
+    return {row.fan_id: row for row in (FanRow(*found) for found in conn.execute(query).all())}
+
+
+def subscribed_since(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> dict[int, datetime]:
+    """When the known ones subscribed first; until the end of the transaction nobody changes it."""
+    c = FANS.c
+    query = select(c.fan_id, c.subscribed_at).where(
+        c.account_id == account_id, c.subscribed_at.is_not(None), among(conn, c.fan_id, fan_ids)
+    )
+    return {row[0]: row[1] for row in conn.execute(query.order_by(c.fan_id).with_for_update(read=True))}
 
 
 def page(

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, and_, delete, func, literal, select, update
+from sqlalchemy import BigInteger, Connection, Table, and_, delete, false, func, literal, select, type_coerce, update
 
 from ofapi_store.models.link_revenue import DirtyFan, LinkCount, LinkFan
 from ofapi_store.models.links import Link, LinkClaim
+from ofapi_store.models.observed import Fan
+from ofapi_store.queries.among import among
+from ofapi_store.queries.link_reports import CLAIM_SLACK
 from ofapi_store.queries.upsert import insert_for
 from ofapi_store.types import to_micros
 
@@ -16,6 +19,7 @@ DIRTY: Table = DirtyFan.__table__  # type: ignore[assignment]
 _CLAIMS: Table = LinkClaim.__table__  # type: ignore[assignment]
 _LINKS: Table = Link.__table__  # type: ignore[assignment]
 _FANS: Table = LinkFan.__table__  # type: ignore[assignment]
+_PEOPLE: Table = Fan.__table__  # type: ignore[assignment]
 _COUNTS: Table = LinkCount.__table__  # type: ignore[assignment]
 _DAY_MICROS = 86_400_000_000
 _CHUNK = 500
@@ -45,6 +49,18 @@ def mark_smart(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> int
         _FANS.c.account_id == account_id, _FANS.c.fan_id.in_(sorted(set(fan_ids))), _FANS.c.click_id.is_not(None)
     )
     found = conn.execute(query.distinct()).scalars().all()
+    _mark(conn, account_id, found)
+    return len(found)
+
+
+def mark_returning(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> int:
+    """Marks those of the fans for whom what is known of earlier subscriptions has changed."""
+    same = and_(_PEOPLE.c.account_id == _FANS.c.account_id, _PEOPLE.c.fan_id == _FANS.c.fan_id)
+    first = type_coerce(_PEOPLE.c.subscribed_at, BigInteger())
+    earlier = func.coalesce(first < type_coerce(_FANS.c.since, BigInteger()) - CLAIM_SLACK, false())
+    query = select(_FANS.c.fan_id).join(_PEOPLE, same)
+    query = query.where(_FANS.c.account_id == account_id, among(conn, _FANS.c.fan_id, fan_ids))
+    found = conn.execute(query.where(_FANS.c.came_before.is_distinct_from(earlier)).distinct()).scalars().all()
     _mark(conn, account_id, found)
     return len(found)
 

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, case, func, or_, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Connection, Table, func, or_, select, type_coerce
 
 from ofapi_store.models.link_revenue import SUMS, LinkCount
 from ofapi_store.models.links import Link, LinkClaim
-from ofapi_store.models.observed import Fan
 from ofapi_store.models.smart_links import PoolLink
+from ofapi_store.queries import fan_groups
+from ofapi_store.queries.among import among
+from ofapi_store.queries.fan_groups import FanFilter
 from ofapi_store.queries.link_revenue import COHORTS, DAYS, FANS, TOTALS
 from ofapi_store.types import to_micros
 
-_PEOPLE: Table = Fan.__table__  # type: ignore[assignment]
 _CLAIMS: Table = LinkClaim.__table__  # type: ignore[assignment]
 _LINKS: Table = Link.__table__  # type: ignore[assignment]
 _POOL: Table = PoolLink.__table__  # type: ignore[assignment]
 _COUNTS: Table = LinkCount.__table__  # type: ignore[assignment]
-_EARLIER = 60_000_000  # a subscription a minute or less before the claim is the claim's own
+_GATHERING = 2  # reading and sorting a row out of order, beside reading one in order
+CLAIM_SLACK = 60_000_000  # a subscription a minute or less before the claim is the claim's own
 SORTS = {"revenue_net": "net_all", "tips_net": "tips_net", "messages_sent_by_fan": "messages", "converted_at": "since"}
 
 
@@ -64,22 +65,6 @@ class FanRow:
     calculated_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class FanFilter:
-    """What the report of fans may be narrowed by; None is anything. Amounts in cents, least values."""
-
-    has_messages: bool | None = None
-    messages: int | None = None
-    net: int | None = None
-    tips: int | None = None
-    previously: bool | None = None
-    promo: bool | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return all(getattr(self, name) is None for name in self.__slots__)
-
-
 _FAN_COLUMNS = tuple(FANS.c[name] for name in FanRow.__slots__)
 
 
@@ -87,7 +72,7 @@ def days(conn: Connection, ref: str, first: int | None = None, last: int | None 
     """Oldest first."""
     c = DAYS.c
     query = select(c.day, c.subs, c.net, c.spenders).where(c.ref == ref, *_between(c.day, first, last))
-    return [DayRow(*row) for row in conn.execute(query.order_by(c.day))]
+    return [DayRow(*row) for row in conn.execute(query.order_by(c.day)).all()]
 
 
 def totals(conn: Connection, ref: str) -> Totals:
@@ -127,32 +112,48 @@ def pool_subscribers(conn: Connection, smart_link_id: str) -> int:
     return int(conn.execute(query.where(_POOL.c.smart_link_id == smart_link_id)).scalar_one())
 
 
-def fans(conn: Connection, ref: str, wanted: FanFilter, *, sort: str, limit: int, offset: int) -> list[FanRow]:
-    """A page in an order of `SORTS`, with `-` descending."""
+def fans(
+    conn: Connection, ref: str, wanted: FanFilter, *, sort: str, limit: int, offset: int, found: int | None = None
+) -> list[FanRow]:
+    """A page in an order of `SORTS`, with `-` descending. `found`: how many fans the filter lets through, where known."""
+    if found is not None and offset >= found:
+        return []
     column = FANS.c[SORTS[sort.removeprefix("-")]]
-    down = sort.startswith("-")
-    order = [c.desc() if down else c for c in (column, FANS.c.fan_id)]
-    query = select(FANS.c.fan_id).where(FANS.c.ref == ref, *_narrowed(wanted)).order_by(*order)
+    by = column.name if found is None else _by(conn, ref, wanted, column.name, found, offset + limit)
+    key = (
+        column if by == column.name else type_coerce(column, BigInteger()) + 0
+    )  # so that the index of `by` is the one that is read
+    order = [c.desc() if sort.startswith("-") else c for c in (key, FANS.c.fan_id)]
+    query = select(FANS.c.fan_id).where(FANS.c.ref == ref, *fan_groups.narrowed(wanted, by=by)).order_by(*order)
     ids = conn.execute(query.limit(limit).offset(offset)).scalars().all()
-    rows = conn.execute(select(*_FAN_COLUMNS).where(FANS.c.ref == ref, FANS.c.fan_id.in_(ids)))
-    by_id = {row.fan_id: row for row in (FanRow(*found) for found in rows)}
+    rows = conn.execute(select(*_FAN_COLUMNS).where(FANS.c.ref == ref, among(conn, FANS.c.fan_id, ids))).all()
+    by_id = {row.fan_id: row for row in (FanRow(*row) for row in rows)}
     return [by_id[fan] for fan in ids if fan in by_id]
 
 
+def _by(  # noqa: PLR0917 (a query, spelled out)
+    conn: Connection, ref: str, wanted: FanFilter, sorted_by: str, found: int, until: int
+) -> str:
+    """The column whose index gives the page with the fewest rows read: in order until enough fit, or all of a condition."""
+    sizes = fan_groups.sizes(conn, ref, wanted)
+    everyone = sizes.pop(sorted_by, None) or totals(conn, ref).subs
+    best = min(sizes, key=sizes.__getitem__, default=sorted_by)
+    in_order = everyone * min(until, found) / found
+    return best if best in sizes and _GATHERING * sizes[best] < in_order else sorted_by
+
+
 def fan_totals(conn: Connection, ref: str, wanted: FanFilter) -> Totals:
-    """Sums over the fans that a filter lets through; without one they are kept ready."""
+    """Sums over the fans that a filter lets through; without one they are kept ready.
+
+    A process of an older release may have stored fans without their groups: then the fans themselves are added up.
+    """
+    total = totals(conn, ref)
     if wanted.is_open:
-        return totals(conn, ref)
-    c = FANS.c
-    columns = (
-        func.count(),
-        func.coalesce(func.sum(c.net_all), 0),
-        func.coalesce(func.sum(c.tips_net), 0),
-        func.coalesce(func.sum(_flag(c.messages >= 1)), 0),
-        func.coalesce(func.sum(_flag(c.messages >= 3)), 0),
-    )
-    row = conn.execute(select(*columns).where(c.ref == ref, *_narrowed(wanted))).one()
-    return Totals(subs=row[0], net=int(row[1]), tips_net=int(row[2]), fans_1=int(row[3]), fans_3=int(row[4]))
+        return total
+    whole = fan_groups.everything(conn, ref)
+    kept_up = (whole.fans, whole.net, whole.tips_net) == (total.subs, total.net, total.tips_net)
+    found = (fan_groups.sums if kept_up else fan_groups.of_rows)(conn, ref, wanted)
+    return Totals(subs=found.fans, net=found.net, tips_net=found.tips_net, fans_1=found.fans_1, fans_3=found.fans_3)
 
 
 def spenders(conn: Connection, ref: str, *, at_least: int, limit: int, offset: int) -> list[FanRow]:
@@ -168,40 +169,14 @@ def subscribed_through_pool(
     pool = set(conn.execute(select(_POOL.c.link_pk).where(_POOL.c.smart_link_id == smart_link_id)).scalars())
     c = _CLAIMS.c
     claims = select(c.fan_id, c.link_pk).where(  # by fan: by link it would be each fan in each link of the pool
-        c.account_id == account_id, c.fan_id.in_(sorted(set(fan_ids))), or_(c.ended_at.is_(None), c.ended_at > now)
+        c.account_id == account_id, among(conn, c.fan_id, fan_ids), or_(c.ended_at.is_(None), c.ended_at > now)
     )
-    return {fan for fan, link in conn.execute(claims) if link in pool}
+    return {fan for fan, link in conn.execute(claims).all() if link in pool}
 
 
 def is_previous(subscribed_at: datetime | None, since: datetime) -> bool:
     """Whether a fan had subscribed before coming through the link."""
-    return subscribed_at is not None and to_micros(subscribed_at) < to_micros(since) - _EARLIER
-
-
-def _narrowed(wanted: FanFilter) -> Sequence[ColumnElement[bool]]:
-    c = FANS.c
-    where: list[ColumnElement[bool]] = []
-    if wanted.has_messages is not None:
-        where.append(c.messages > 0 if wanted.has_messages else c.messages == 0)
-    for column, least in ((c.messages, wanted.messages), (c.net_all, wanted.net), (c.tips_net, wanted.tips)):
-        if least is not None:
-            where.append(column >= least)
-    if wanted.promo is not None:
-        where.append(c.is_trial.is_(wanted.promo))
-    if wanted.previously is not None:
-        where.append(_came_before() if wanted.previously else ~_came_before())
-    return where
-
-
-def _came_before() -> ColumnElement[bool]:
-    first = type_coerce(_PEOPLE.c.subscribed_at, BigInteger())
-    earlier = first < type_coerce(FANS.c.since, BigInteger()) - _EARLIER
-    same = and_(_PEOPLE.c.account_id == FANS.c.account_id, _PEOPLE.c.fan_id == FANS.c.fan_id)
-    return select(_PEOPLE.c.fan_id).where(same, earlier).exists()
-
-
-def _flag(condition: ColumnElement[bool]) -> Any:
-    return case((condition, 1), else_=0)
+    return subscribed_at is not None and to_micros(subscribed_at) < to_micros(since) - CLAIM_SLACK
 
 
 def _between(day: ColumnElement[int], first: int | None, last: int | None) -> list[ColumnElement[bool]]:

@@ -22,6 +22,7 @@ from ofapi_store.models.link_revenue import (
 from ofapi_store.models.links import Link, LinkClaim
 from ofapi_store.models.observed import SyncCursor
 from ofapi_store.models.teams import Account
+from ofapi_store.queries import fan_groups
 from ofapi_store.queries.upsert import add_up, insert_for
 
 FANS: Table = LinkFan.__table__  # type: ignore[assignment]
@@ -34,7 +35,7 @@ CONVERSION_DAYS: Table = ConversionDay.__table__  # type: ignore[assignment]
 _LINKS: Table = Link.__table__  # type: ignore[assignment]
 _CLAIMS: Table = LinkClaim.__table__  # type: ignore[assignment]
 _CURSORS: Table = SyncCursor.__table__  # type: ignore[assignment]
-_FAN_COLUMNS = ("since", "day", "click_id", "is_trial", "tips_net", "chargebacks", "messages", *SUMS)
+_FAN_COLUMNS = ("since", "day", "click_id", "is_trial", "came_before", "tips_net", "chargebacks", "messages", *SUMS)
 _TOTALS = ("subs", "spenders", "net", "tips_net", "chargebacks", "fans_1", "fans_3", "conversions")
 
 FanKey = tuple[str, int]  # (ref, fan)
@@ -145,6 +146,7 @@ class _Moves:
         )
         self._cohorts: dict[tuple[str, int], dict[str, int]] = defaultdict(lambda: dict.fromkeys(("subs", *SUMS), 0))
         self._totals: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(_TOTALS, 0))
+        self._groups: dict[fan_groups.GroupKey, list[int]] = defaultdict(lambda: [0, 0, 0])
 
     def fan(self, ref: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> None:
         for row, sign in ((old, -1), (new, 1)):
@@ -163,6 +165,9 @@ class _Moves:
             total["chargebacks"] += sign * row["chargebacks"]
             total["fans_1"] += sign * (row["messages"] >= 1)
             total["fans_3"] += sign * (row["messages"] >= 3)
+            group = self._groups[fan_groups.group_of(ref, row)]
+            for i, value in enumerate((1, row["net_all"], row["tips_net"])):
+                group[i] += sign * value
 
     def day(self, ref: str, day: int, *, subs: int = 0, net: int = 0, spenders: int = 0) -> None:
         if subs or net or spenders:
@@ -185,6 +190,7 @@ class _Moves:
             if any(sums.values())
         ]
         add_up(conn, TOTALS, totals, "ref", constant=("account_id",))
+        fan_groups.move(conn, self._account_id, self._groups)
 
 
 def uncalculated(conn: Connection, account_id: str) -> list[tuple[int, bool]]:

@@ -22,6 +22,7 @@ REPORTS = {
     "stats": "stats",
     "cohort-arps": "cohort-arps",
     "fans": "fans?limit=100",
+    "fans, filtered": "fans?limit=100&min_messages_sent_by_fan=3&min_revenue_net=123.45&previously_subscribed=false",
     "clicks page 1": "clicks?limit=100",
     "clicks page 1000": "clicks?limit=100&offset=99900",
     "conversions": "conversions?limit=100",

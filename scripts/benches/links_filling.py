@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofapi_store.models import metadata
 from ofapi_store.models.link_revenue import SUMS
+from ofapi_store.queries import fan_groups
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -24,7 +25,6 @@ CHUNK = 10_000
 ROWS_PER_COMMIT = 500_000
 _HOUR, _DAY = 3_600_000_000, 86_400_000_000
 _AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0"
-_ZEROS = {"tips_net": 0, "chargebacks": 0}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,10 @@ class _Sums:
     conversions: dict[tuple[int, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
     earned: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
     cohorts: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0] * (1 + len(SUMS))))
+    groups: dict[fan_groups.GroupKey, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
     net: int = 0
+    tips: int = 0
+    fans_3: int = 0
 
 
 def fill(store: Store, place: Place, clicks: int) -> dict[str, int]:
@@ -91,8 +94,8 @@ _CLICK = (
 _PERSON = ("account_id", "fan_id", "username", "name", "subscribed_at", "first_seen_at", "updated_at")
 _CLAIM = ("link_pk", "account_id", "fan_id", "claimed_at", "source", "observed_at")
 _FAN = (
-    "ref", "account_id", "fan_id", "since", "day", "click_id", "is_trial", "tips_net", "chargebacks", "messages",
-    "calculated_at", *SUMS,
+    "ref", "account_id", "fan_id", "since", "day", "click_id", "is_trial", "came_before", "tips_net", "chargebacks",
+    "messages", "calculated_at", *SUMS,
 )  # fmt: skip
 _CONVERSION = (
     "smart_link_id", "account_id", "type", "fan_id", "fact", "click_id", "conversion_at", "gross", "net", "is_bot",
@@ -126,7 +129,7 @@ def _clicks(place: Place, begin: int, step: int, count: int, sums: _Sums) -> Ite
 
 
 def _person(place: Place, fan: int, at: int) -> tuple[Any, ...]:
-    return (place.account_id, fan, f"u{fan}", f"Fan {fan}", at, at, at)
+    return (place.account_id, fan, f"u{fan}", f"Fan {fan}", at - _DAY if _returns(fan) else at, at, at)
 
 
 def _claim(place: Place, fan: int, at: int, click: int) -> tuple[Any, ...]:
@@ -147,7 +150,19 @@ def _fan(place: Place, fan: int, at: int, click: int, sums: _Sums) -> tuple[Any,
     earned[0] += 1
     earned[1] += net
     earned[2] += 1
-    return (place.link, place.account_id, fan, at, day, click_id(at, click), False, 0, 0, 1, at, *parts)
+    tips, messages = net // 4 if fan % 9 == 0 else 0, 1 + fan % 20
+    sums.tips += tips
+    sums.fans_3 += messages >= 3
+    alike = {"is_trial": False, "came_before": _returns(fan), "messages": messages, "net_all": net, "tips_net": tips}
+    group = sums.groups[fan_groups.group_of(place.link, alike)]
+    for i, value in enumerate((1, net, tips)):
+        group[i] += value
+    head = (place.link, place.account_id, fan, at, day, click_id(at, click), False, _returns(fan))
+    return (*head, tips, 0, messages, at, *parts)
+
+
+def _returns(fan: int) -> bool:
+    return fan % 50 == 0
 
 
 def _gross(fan: int) -> int:
@@ -184,7 +199,9 @@ def _write_sums(conn: Connection, place: Place, sums: _Sums, fans: int) -> None:
     conn.execute(metadata.tables["link_days"].insert(), days)
     cohorts = [{**base, "day": d, "subs": v[0], **dict(zip(SUMS, v[1:], strict=True))} for d, v in sums.cohorts.items()]
     conn.execute(metadata.tables["link_cohorts"].insert(), cohorts)
-    totals = {**base, **_ZEROS, "subs": fans, "spenders": fans, "net": sums.net, "fans_1": fans, "fans_3": 0}
+    fan_groups.move(conn, place.account_id, sums.groups)
+    totals = {**base, "subs": fans, "spenders": fans, "net": sums.net, "tips_net": sums.tips, "chargebacks": 0}
+    totals |= {"fans_1": fans, "fans_3": sums.fans_3}
     conn.execute(metadata.tables["link_totals"].insert(), {**totals, "conversions": fans * len(KINDS)})
 
 

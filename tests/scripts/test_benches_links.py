@@ -11,7 +11,7 @@ from ofapi_store import testing
 from ofapi_store.engine import Store
 from ofapi_store.ids import ulid_at
 from ofapi_store.models.link_revenue import SUMS
-from ofapi_store.queries import clicks, conversions, link_reports, pools
+from ofapi_store.queries import clicks, conversions, fan_groups, link_reports, pools
 from ofapi_store.queries.link_revenue import FANS
 from ofapi_store.types import to_micros
 from scripts.benches import links, redirect
@@ -54,14 +54,18 @@ def test_sums_agree_with_rows(store: Store, place: Place) -> None:
         deep = clicks.page(conn, plain, limit=10, offset=1_000, days=some)
         assert [row.id for row in deep] == sorted((row.id for row in deep), reverse=True)
         by_day = conversions.by_day(conn, conversions.Filter(place.link))
-        assert sum(count for _, _, count, _ in by_day) == 400
+        assert sum(row.count for row in by_day) == 400
         total = link_reports.totals(conn, place.link)
         subs, sums = link_reports.cohort(conn, place.link, None, None)
         stored = conn.execute(select(*(func.sum(FANS.c[name]) for name in SUMS))).one()
         assert [sums[name] for name in SUMS] == [int(value) for value in stored]
         earned = sum(row.net for row in link_reports.days(conn, place.link))
         assert (subs, total.net) == (100, earned)
-        assert sums["net_all"] == earned == sum(net for *_, net in by_day)
+        whole = fan_groups.everything(conn, place.link)
+        assert whole == fan_groups.of_rows(conn, place.link, fan_groups.FanFilter())
+        assert (whole.fans, whole.net, whole.tips_net) == (total.subs, total.net, total.tips_net)
+        assert (whole.fans_1, whole.fans_3) == (total.fans_1, total.fans_3)
+        assert sums["net_all"] == earned == sum(row.net for row in by_day)
 
 
 def test_the_verdict_is_about_growth_and_the_slowest() -> None:
