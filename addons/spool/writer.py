@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 ADOPT_S = 5.0
 RETRY_S = 1.0
+BEHIND_S = 30.0
 
 StoreLines = Callable[[Lines], Awaitable[None]]
 """Stores the lines in one transaction which begins with `spools.claim`; where that says no, they are stored already.
@@ -44,6 +46,8 @@ class Spool:
         self._written = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
+        self._behind_since: float | None = None
+        services.parts.setdefault("health", {})[f"spool {suffix[1:]}"] = self._health
 
     async def start(self) -> None:
         await self._adopt()
@@ -73,6 +77,8 @@ class Spool:
         if self._file is None:
             self._file = files.create(self._folder, self._suffix)
         self._file.append(line)
+        if self._behind_since is None:
+            self._behind_since = time.monotonic()
         self._written.set()
 
     def owns(self, name: str) -> bool:
@@ -82,11 +88,24 @@ class Spool:
     async def flush(self) -> None:
         """Stores everything that was appended so far. Raises StoreError."""
         async with self._flushing:
+            began = time.monotonic()
             while self._full:
                 await self._store_all(self._full[0])
                 await self._done_with(self._full.pop(0))
             if self._file is not None:
                 await self._store_all(self._file)
+            done = self._file is None or self._file.position == self._file.size
+            self._behind_since = None if done else began
+
+    async def _health(self) -> str | None:
+        """Why the service is degraded, if it is: lines wait that should long be stored."""
+        since = self._behind_since
+        if since is None or time.monotonic() - since < BEHIND_S:
+            return None
+        waiting = sum(file.size - file.position for file in self._own())
+        return (
+            f"{waiting} bytes in {self._folder} wait for the store since {time.monotonic() - since:.0f} s; see the log"
+        )
 
     def _own(self) -> list[SpoolFile]:
         return [*self._full, *([self._file] if self._file else [])]

@@ -251,3 +251,22 @@ def test_9_acknowledged_means_stored(own: tuple[Stack, Simulator]) -> None:
     for n, link in enumerate(links):
         kept = ours(stack, f"/api/{stack.account}/tracking-links/{link}/tags").json()
         assert f"kept-{n}" in json.dumps(kept)
+
+
+def test_9_credits_of_answered_requests_are_booked(own: tuple[Stack, Simulator]) -> None:
+    """Killed right after a burst of answers: what each of them said that it cost stands in the ledger, once."""
+    stack, _ = own
+
+    def spent() -> int:
+        return int(ours(stack, "/usage/credits").json()["totals"]["credits"])
+
+    expected = spent()
+    for _ in range(40):
+        answer = ours(stack, f"/{stack.account}/fans/active?limit=2")
+        assert answer.status_code == 200
+        expected += int(answer.headers["X-OFAPI-Credits-Used"])
+    assert stack.gateway is not None
+    os.kill(stack.gateway.process.pid, signal.SIGKILL)
+    stack.gateway.process.wait(10)
+    stack.restart()
+    assert spent() == expected
