@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from addons.pipeline.answers import dumps
+from addons.pipeline.document import NotJson, check_json
 from addons.pipeline.limits import RateState
 
 CACHE_NOTE = "Cache disabled for this endpoint"
 FREE_NOTE = "Free endpoint"
 CHARGED_NOTE = "Always"
 REPLAY_NOTE = "Idempotent replay. No credits debited"
-_RAW = msgspec.json.Decoder(type=msgspec.Raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +54,9 @@ class Counters:
 
 def is_json(body: bytes) -> bool:
     """Whether `body` is one JSON value; numbers of any length, duplicate keys and any text pass."""
-    if not body:
-        return False
     try:
-        _RAW.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+        check_json(body)
+    except NotJson:
         return False
     return True
 

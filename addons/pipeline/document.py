@@ -116,8 +116,17 @@ class Document:
 def _check(body: bytes, root: Node) -> None:
     """Raise NotJson unless the whole body is one JSON value. Its outermost level is decoded on the way."""
     try:
-        if not root.load():
-            _RAW.decode(body)
+        if root.load():
+            return
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    check_json(body)
+
+
+def check_json(body: bytes) -> None:
+    """Raise NotJson unless the body is one JSON value; numbers of any length, duplicate keys and any text pass."""
+    try:
+        _RAW.decode(body)
         return
     except RecursionError:
         raise NotJson("the body is nested too deep") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,19 @@ def test_is_json_agrees_with_a_json_parser(body: bytes) -> None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         valid = False
     assert is_json(body) or not valid
+
+
+@pytest.mark.parametrize("body", [rb'{"name":"\ud800"}', b'{"name":"\xff"}', b"9" * 5000, b'{"a":1,"a":2}'])
+def test_odd_json_is_json(body: bytes) -> None:
+    """Lone surrogates, bytes that are not UTF-8, long numbers and duplicate keys get their envelope."""
+    assert is_json(body)
+    assert envelope(body, {}).startswith(b'{"data":' + body)
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{", b"NaN", b"<h1>", b"1 2", b"\xef\xbb\xbf{}"])
+def test_what_is_no_json_gets_no_envelope(body: bytes) -> None:
+    """It passes as it is."""
+    assert not is_json(body)
 
 
 def test_counters_say_the_same_in_headers_and_meta() -> None:
