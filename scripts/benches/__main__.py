@@ -28,6 +28,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         "--answered", type=int, default=100_000, help="links: clicks over two kill -9, 0 is none [100000]"
     )
     parser.add_argument("--store", choices=["sqlite", "postgresql"], action="append", help="links: only this [both]")
+    parser.add_argument("--part", choices=links.PARTS, action="append", help="links: only this [all three]")
     parser.add_argument("--web", action="store_true", help="memory: with mitmweb")
     parser.add_argument("--rules", type=Path, default=REPO / "rules", help="folder of rules [rules]")
     parser.add_argument("--json", action="store_true", help="one JSON value")
@@ -56,8 +57,8 @@ def main(argv: list[str]) -> int:
         sys.stdout.write((json.dumps(found) if args.json else exports.text(found)) + "\n")
         return 0 if found["reached"] else 1
     if args.bench == "links":
-        stores = tuple(args.store or ("sqlite", "postgresql"))
-        found = links.run(args.rules, args.clicks, args.answered, args.seconds, args.rounds, stores)
+        stores, parts = args.store or links.STORES, args.part or links.PARTS
+        found = links.run(args.rules, args.clicks, args.answered, args.seconds, args.rounds, stores, parts)
         sys.stdout.write((json.dumps(found) if args.json else links.text(found)) + "\n")
         return 0 if found["reached"] else 1
     rows = compare.run(args.bench, args.rules, args.connections, args.seconds, args.rounds)

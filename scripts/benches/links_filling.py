@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -52,27 +53,37 @@ class _Sums:
     fans_3: int = 0
 
 
-def fill(store: Store, place: Place, clicks: int) -> dict[str, int]:
-    """`clicks` over the last year, a conversion for each ten of them, four per fan. Returns the numbers of rows."""
+def fill(store: Store, place: Place, clicks: int, tell: Callable[[str], None] = lambda _: None) -> dict[str, int]:
+    """`clicks` over the last year, a conversion for each ten of them, four per fan. Returns the numbers of rows.
+
+    `tell` hears how far it is after each transaction.
+    """
     end = int(datetime.now(UTC).timestamp() * 1_000_000) // _DAY * _DAY
     begin, step = end - DAYS * _DAY, DAYS * _DAY // clicks
     fans = clicks // CLICKS_PER_CONVERSION // len(KINDS)
     sums, apart = _Sums(), clicks // fans
-    _bulk(store, "clicks", _CLICK, _clicks(place, begin, step, clicks, sums))
     came = [(place.first_fan + n, begin + n * apart * step, n * apart) for n in range(fans)]
-    _bulk(store, "fans", _PERSON, (_person(place, fan, at) for fan, at, _ in came))
-    _bulk(store, "link_claims", _CLAIM, (_claim(place, fan, at, n) for fan, at, n in came))
-    _bulk(store, "link_fans", _FAN, (_fan(place, fan, at, n, sums) for fan, at, n in came))
-    _bulk(store, "conversions", _CONVERSION, _conversions(place, came, sums))
+    tables = (
+        ("clicks", _CLICK, _clicks(place, begin, step, clicks, sums), clicks),
+        ("fans", _PERSON, (_person(place, fan, at) for fan, at, _ in came), fans),
+        ("link_claims", _CLAIM, (_claim(place, fan, at, n) for fan, at, n in came), fans),
+        ("link_fans", _FAN, (_fan(place, fan, at, n, sums) for fan, at, n in came), fans),
+        ("conversions", _CONVERSION, _conversions(place, came, sums), fans * len(KINDS)),
+    )
+    for table, columns, rows, total in tables:
+        began = time.perf_counter()
+        for done in _bulk(store, table, columns, rows):
+            tell(f"{table} {done:,} of {total:,} rows, {time.perf_counter() - began:.0f} s")
     with store.write() as conn:
         _write_sums(conn, place, sums, fans)
     return {"clicks": clicks, "conversions": fans * len(KINDS), "fans": fans}
 
 
-def _bulk(store: Store, table: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
-    """COPY on PostgreSQL, executemany on SQLite, in transactions of half a million rows."""
-    for first in rows:
-        part = itertools.chain([first], itertools.islice(rows, ROWS_PER_COMMIT - 1))
+def _bulk(store: Store, table: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> Iterator[int]:
+    """COPY on PostgreSQL, executemany on SQLite, in transactions of half a million rows. Yields how many are stored."""
+    counted = _Counted(rows)
+    for first in counted:
+        part = itertools.chain([first], itertools.islice(counted, ROWS_PER_COMMIT - 1))
         with store.write() as conn:
             if store.dialect == "postgresql":
                 cursor = conn.connection.cursor()
@@ -84,6 +95,21 @@ def _bulk(store: Store, table: str, columns: Sequence[str], rows: Iterator[tuple
                 text = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 (our own names)
                 while batch := list(itertools.islice(part, CHUNK)):
                     conn.exec_driver_sql(text, batch)
+        yield counted.count
+
+
+class _Counted:
+    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
+        self._rows = rows
+        self.count = 0
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return self
+
+    def __next__(self) -> tuple[Any, ...]:
+        row = next(self._rows)
+        self.count += 1
+        return row
 
 
 _CLICK = (
@@ -205,12 +231,16 @@ def _write_sums(conn: Connection, place: Place, sums: _Sums, fans: int) -> None:
     conn.execute(metadata.tables["link_totals"].insert(), {**totals, "conversions": fans * len(KINDS)})
 
 
-def settle(url: str) -> None:
-    """What a running PostgreSQL does by itself after a while."""
-    if url.startswith("postgresql"):
-        from sqlalchemy import create_engine, text
+def settle(url: str) -> int:
+    """What a running database does by itself after a while. Returns the bytes that it has on disk."""
+    from sqlalchemy import create_engine, text
 
-        engine = create_engine(url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as conn:
-            conn.execute(text("VACUUM ANALYZE"))
-        engine.dispose()
+    postgresql = url.startswith("postgresql")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as conn:
+        conn.execute(text("VACUUM ANALYZE" if postgresql else "PRAGMA wal_checkpoint(TRUNCATE)"))
+        pages = "page_count * page_size FROM pragma_page_count, pragma_page_size"
+        size = conn.execute(text("SELECT pg_database_size(current_database())" if postgresql else f"SELECT {pages}"))
+        found = int(size.scalar_one())
+    engine.dispose()
+    return found

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,8 @@ from scripts.benches.load import Result
 
 CONNECTIONS = 16
 WARM_S = 1.0
-STORED_S = 60.0
+STORED_S = 180.0
+SLOWEST = 50  # answers a second at which a run is given up
 FIXED = """
 from mitmproxy import http
 def request(flow):
@@ -163,34 +164,41 @@ def fixed(folder: Path) -> Iterator[serving.Target]:
         yield serving.Target(port, child.pid)
 
 
-def rate(rules: Path, seconds: float, rounds: int) -> dict[str, Any]:
-    """Requests per second of both, measured in turns, and their ratio."""
+def rate(rules: Path, seconds: float, rounds: int, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Requests per second of both, measured in turns, and their ratio; which answered clicks are not in the store."""
     serving.pin(os.getpid(), 1)
     with ExitStack() as ends:
         folder = ends.enter_context(serving.workspace())
         made = prepare(folder, rules)
         targets = {"bare": ends.enter_context(fixed(folder)), "gateway": ends.enter_context(running(made, "rate"))}
         totals = {name: Result() for name in targets}
-        numbers = itertools.count()
-        answered = 0
+        numbers, answered = itertools.count(), set[int]()
         for turn in range(rounds + 1):
             for name, target in targets.items():
                 before = serving.cpu_seconds(target.pid)
                 clicks = asyncio.run(visit(target.port, made.path, numbers, seconds if turn else WARM_S))
                 clicks.result.cpu_seconds = serving.cpu_seconds(target.pid) - before
-                answered += len(clicks.answered) if name == "gateway" else 0
+                answered.update(clicks.answered if name == "gateway" else ())
                 if turn:
                     totals[name].add(clicks.result)
-        stored = _stored(made, answered)
+                    tell(f"redirect, round {turn} of {rounds}: {name} {clicks.result.rate:.0f} a second")
+        _stored(made, len(answered))
+        found = _verified(made, answered)
     ours, bare = totals["gateway"], totals["bare"]
     return {
         "gateway": ours.summary(),
         "bare": bare.summary(),
         "ratio": round(ours.rate / bare.rate, 3),
         "cpu_ratio": round(bare.cpu_ms / ours.cpu_ms, 3),
-        "answered": answered,
-        "stored": stored,
+        **found,
     }
+
+
+def _verified(made: Prepared, answered: set[int]) -> dict[str, int]:
+    """Every stored click by its number, beside those that were answered."""
+    stored = _numbers(made)
+    lost, doubled = len(answered - set(stored)), len(stored) - len(set(stored))
+    return {"answered": len(answered), "stored": len(stored), "lost": lost, "doubled": doubled}
 
 
 def _stored(made: Prepared, wanted: int) -> int:
@@ -209,32 +217,37 @@ def _stored(made: Prepared, wanted: int) -> int:
     return found
 
 
-def kills(rules: Path, clicks: int, times: int) -> dict[str, Any]:
-    """`clicks` answered clicks with `times` kill -9 in between: which of them are not in the store."""
+def kills(rules: Path, clicks: int, times: int, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """`clicks` answered clicks with `times` kill -9 in between: which of them are not in the store, or twice."""
     with serving.workspace() as folder:
         made = prepare(folder, rules)
-        numbers, answered, stored = iter(range(10 * clicks)), set(), []
+        numbers, answered, seconds = iter(range(10 * clicks)), set[int](), 0.0
         for run in range(times + 1):
             share = clicks * (run + 1) // (times + 1)
             with running(made, f"kill-{run}") as target:
                 wanted = max(0, share - len(answered))
-                answered |= asyncio.run(_until(target, made.path, numbers, wanted, kill=run < times))
+                found = asyncio.run(_until(target, made.path, numbers, wanted, kill=run < times))
+                answered.update(found.answered)
+                seconds += found.result.seconds
+                tell(f"kill -9: {len(answered):,} of {clicks:,} answered{', killed' if run < times else ''}")
                 if run == times:
                     _stored(made, len(answered))
-                    stored = _numbers(made)
-    return {"answered": len(answered), "stored": len(stored), "lost": len(answered - set(stored)), "kills": times,
-            "doubled": len(stored) - len(set(stored))}  # fmt: skip
+        if len(answered) < clicks:
+            raise RuntimeError(f"only {len(answered)} of {clicks} clicks were answered; see why with --part redirect")
+        rate = round(len(answered) / seconds, 1)
+        return {**_verified(made, answered), "kills": times, "answered_per_s": rate}
 
 
-async def _until(target: serving.Target, path: str, numbers: Iterator[int], wanted: int, *, kill: bool) -> set[int]:
+async def _until(target: serving.Target, path: str, numbers: Iterator[int], wanted: int, *, kill: bool) -> Clicks:
     """Clicks until so many were answered; then, under load, the kill."""
     limited, clicks = numbers if kill else itertools.islice(numbers, wanted), Clicks()
-    work = asyncio.create_task(visit(target.port, path, limited, 3600, clicks))
+    seconds = 60 + wanted / SLOWEST
+    work = asyncio.create_task(visit(target.port, path, limited, seconds, clicks))
     if kill:
-        while len(clicks.answered) < wanted:  # noqa: ASYNC110 (the answers come in other callbacks)
+        while len(clicks.answered) < wanted and not work.done():  # noqa: ASYNC110 (answers come in other callbacks)
             await asyncio.sleep(0.01)
         os.kill(target.pid, signal.SIGKILL)
-    return set((await work).answered)
+    return await work
 
 
 def _numbers(made: Prepared) -> list[int]:
