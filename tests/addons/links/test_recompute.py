@@ -32,13 +32,13 @@ REAL = [("tracking", 1), ("tracking", 2), ("trial", 3)]  # the last one is in a 
 
 
 class Case:
-    """One account with two plain links and a smart link over the third."""
+    """One account (a new one, unless given) with two plain links and a smart link over the third."""
 
-    def __init__(self, opened) -> None:
+    def __init__(self, opened, account=None) -> None:
         self.opened = opened
         self.smart = str(ULID())
         with opened.write() as conn:
-            account = testing.make_account(conn, testing.make_team(conn).id)
+            account = account or testing.make_account(conn, testing.make_team(conn).id)
             self.account = account.id
             row = smart_links.SmartRow(
                 self.smart, account.team_id, account.id, "S", "free_trial", 7, "active", None, T0, T0, "", None
@@ -49,7 +49,7 @@ class Case:
             self.pool = pools.of_smart(conn, self.smart)[0].id
             pools.made(conn, self.pool, link_pk=self.pks[REAL[2]], url="u")
 
-    def see(self, table: str, row: dict) -> None:
+    def see(self, table: str, row: dict, when: datetime = T0) -> None:
         """As a sync would: stored, marked."""
 
         class Found:
@@ -57,11 +57,11 @@ class Case:
 
         found = Found()
         found.table, found.rows = table, [row]
-        found.sight = type("Sight", (), {"account_id": self.account, "at": T0.timestamp()})
+        found.sight = type("Sight", (), {"account_id": self.account, "at": when.timestamp()})
         with self.opened.write() as conn:
-            result = ingest.observe(conn, table, self.account, [row], observed_at=T0)
+            result = ingest.observe(conn, table, self.account, [row], observed_at=when)
             assert not result.problems
-            LinkMarks(lambda: T0, 0)(conn, found, result)
+            LinkMarks(lambda: when, 0)(conn, found, result)
 
     def click(self, minutes: float, visitor: str = "v") -> str:
         made = record(

@@ -1,0 +1,113 @@
+"""Reports on a smart link: a click, a subscriber and payments, told in the same cents everywhere, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from addons.compute.smart_link_reports import MAX_CENTS, cents
+from ofapi_store.engine import Store
+from ofapi_store.secrets import SecretBox
+from tests.addons.links.test_recompute import REAL, T0, Case
+from tests.addons.pipeline.harness import Bench, make_bench
+
+RULES = (Path(__file__).parents[3] / "rules" / "smart-links.yaml").read_text()
+FAN = 5
+DAY = T0.date().isoformat()
+
+
+@pytest.fixture
+async def bench(store: Store, secret_box: SecretBox, tmp_path: Path) -> AsyncIterator[Bench]:
+    made = make_bench(store, secret_box, tmp_path, rules=RULES)
+    made.services.clock = lambda: T0 + timedelta(hours=20)
+    yield made
+    await made.gateway.close()
+
+
+@pytest.fixture
+def case(bench: Bench) -> Case:
+    """Two clicks; the first one's visitor subscribes, pays 10 and tips 20; another fan was charged back."""
+    made = Case(bench.store, bench.account)
+    made.click(0, "one")
+    made.click(3, "two")
+    made.claim(REAL[2], FAN, 10, None)
+    made.claim(REAL[2], FAN + 1, 20, None)
+    made.pay(1, FAN, 30, 800)
+    made.pay(2, FAN, 40, 1600, tip=True)
+    made.pay(3, FAN + 1, 50, 400, status="undo")
+    made.work()
+    return made
+
+
+async def report(bench: Bench, case: Case, path: str) -> Any:
+    got = await bench.api(f"smart-links/{case.smart}/{path}")
+    assert (got.status, bench.sent) == (200, []), got.body
+    return got.json["data"]
+
+
+async def test_stats_add_up(bench: Bench, case: Case) -> None:
+    """Totals over all time, the day and its month; a period shows its days alone, and the totals stay."""
+    found = await report(bench, case, "stats")
+    assert found["summary"] == {"clicks_total": 2, "subs_total": 2, "revenue_total": 24, "spenders_total": 1}
+    (day,) = found["daily_metrics"]
+    assert (day["timestamp"], day["clicks"], day["subs"], day["revenue"], day["spenders"]) == (DAY, 2, 2, 24, 1)
+    assert [month["timestamp"] for month in found["monthly_metrics"]] == [DAY[:8] + "01"]
+    early = await report(bench, case, "stats?date_start=2020-01-01&date_end=2020-01-31")
+    assert early["summary"] == found["summary"]
+    assert sum(day["clicks"] for day in early["daily_metrics"]) == 0
+
+
+async def test_a_cohort_is_what_its_subscribers_brought(bench: Bench, case: Case) -> None:
+    """Net by default, gross on request; days on which nobody came have no average."""
+    net = await report(bench, case, "cohort-arps")
+    assert (net["subscribers_count"], net["revenue_48h_total"], net["arps_all_time"]) == (2, 24, 12)
+    gross = await report(bench, case, "cohort-arps?revenue_basis=gross")
+    assert gross["revenue_all_time_total"] == 30
+    empty = await report(bench, case, "cohort-arps?acquisition_start=2020-01-01&acquisition_end=2020-01-31")
+    assert (empty["subscribers_count"], empty["arps_48h"]) == (0, None)
+
+
+async def test_clicks_are_listed_and_counted_by_day(bench: Bench, case: Case) -> None:
+    """Newest first, a page of them, the count of all; the filters are told back."""
+    found = await report(bench, case, "clicks?limit=1")
+    assert found["summary"] == {"clicks_total": 2}
+    assert [row["created_at"] for row in found["rows"]] == ["2026-03-01T12:03:00+00:00"]
+    assert sum(day["clicks"] for day in found["chart"]) == 2
+    assert (found["filters"]["limit"], found["filters"]["include_bots"]) == (1, True)
+
+
+async def test_conversions_name_fan_click_and_amount(bench: Bench, case: Case) -> None:
+    """Subscribing has no amount, paying has both; a fan id that is none finds nobody."""
+    found = await report(bench, case, "conversions")
+    assert found["summary"] == {"conversions_total": 4, "subscribers_total": 2, "revenue_total": 24}
+    paid = [row for row in found["rows"] if row["conversion_type"] == "new_transaction"]
+    assert sorted((row["amount_gross"], row["amount_net"]) for row in paid) == [(10, 8), (20, 16)]
+    assert {row["fan_onlyfans_id"] for row in paid} == {str(FAN)}
+    assert all(row["click"] is not None for row in found["rows"])
+    for fan, count in ((str(FAN), 3), ("nobody", 0), ("9" * 30, 0)):
+        assert len((await report(bench, case, f"conversions?onlyfans_user_id={fan}"))["rows"]) == count
+
+
+async def test_fans_and_spenders(bench: Bench, case: Case) -> None:
+    """All who came, the best first; spenders have positive net revenue, and at least what is asked for."""
+    found = await report(bench, case, "fans")
+    assert [(row["fan_id"], row["revenue_net"], row["tips_net"]) for row in found["rows"]] == [(5, 24, 16), (6, 0, 0)]
+    assert found["summary"]["fans_total"] == 2
+    rich = await report(bench, case, "fans?min_revenue_net=23.995")
+    assert ([row["fan_id"] for row in rich["rows"]], rich["filters"]["min_revenue_net"]) == ([5], "23.995")
+    for least, ids in (("24", ["5"]), ("24.01", [])):
+        spenders = await report(bench, case, f"spenders?minSpend={least}")
+        assert [row["onlyfans_id"] for row in spenders] == ids
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, None), (0, 0), (1, 100), (0.1, 10), (0.101, 11), (-0.5, -50), (1e300, MAX_CENTS), (-1e300, -MAX_CENTS)],
+)
+def test_amounts_are_rounded_up_to_the_cent(value: float | None, expected: int | None) -> None:
+    """Who has at least 0.101 has at least 11 cents; what no store can hold is the most that one can."""
+    assert cents(value) == expected
