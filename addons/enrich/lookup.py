@@ -23,7 +23,8 @@ from addons.enrich.base import JsonPathText, JsonValue, Strict, at_path, dumps, 
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
 from addons.pipeline.exchange import Origin
-from addons.pipeline.node import Node, text_of
+from addons.pipeline.json_levels import text_of
+from addons.pipeline.node import Node
 from addons.pipeline.steps import Access, CompileContext, Row, RowQuery, RuleProblem, StepContext, TableUse
 
 type Wanted = str | dict[str, Wanted]

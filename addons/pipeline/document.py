@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from addons.pipeline.exchange import Edit, Origin
+from addons.pipeline.json_levels import escaped
 from addons.pipeline.layout import quote
-from addons.pipeline.node import Node, escaped
+from addons.pipeline.node import Node
 
 if TYPE_CHECKING:
     from addons.pipeline.accessors import Accessor

@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from decimal import Decimal
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from addons.pipeline import json_scan, layout
 from addons.pipeline.exchange import Origin
+from addons.pipeline.json_levels import ARRAY, KINDS, OBJECT, VALUES, Kind, escaped, some_members, text_of
 from addons.pipeline.layout import Slot
 
 if TYPE_CHECKING:
     from addons.pipeline.document import Document
-
-Kind = Literal["object", "array", "string", "number", "bool", "null"]
-
-_KINDS: dict[int, Kind] = {0x7B: "object", 0x5B: "array", 0x22: "string", 0x74: "bool", 0x66: "bool", 0x6E: "null"}
-_OBJECT = msgspec.json.Decoder(type=dict[str, msgspec.Raw])
-_ARRAY = msgspec.json.Decoder(type=list[msgspec.Raw])
-_STRING = msgspec.json.Decoder(type=str)
-_DIGITS = 4000  # Python refuses to read longer integers
-
-
-def escaped(key: str | int) -> str:
-    """A part of a JSON Pointer."""
-    if isinstance(key, int):
-        return str(key)
-    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
-
-
-@lru_cache(maxsize=256)
-def _some_members(names: tuple[str, ...]) -> tuple[msgspec.json.Decoder[Any], dict[str, str]]:
-    """Decodes an object to a struct of its members of these names, UNSET if absent; and name → field of the struct."""
-    at = {name: f"m{i}" for i, name in enumerate(names)}
-    fields = [
-        (field, msgspec.Raw | msgspec.UnsetType, msgspec.field(name=name, default=msgspec.UNSET))
-        for name, field in at.items()
-    ]
-    return msgspec.json.Decoder(type=msgspec.defstruct("SomeMembers", fields, gc=False)), at
-
-
-def text_of(raw: bytes) -> str:
-    """What the text of a JSON string spells. Bytes that are not UTF-8 become lone surrogates."""
-    try:
-        return _STRING.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return str(_VALUES.decode(raw.decode("utf-8", "surrogateescape")))
 
 
 class Node:
@@ -66,7 +30,7 @@ class Node:
         self._source: bytes | msgspec.Raw = source
         self.parent = parent
         self.key = key
-        self.kind: Kind = _KINDS.get(memoryview(source)[0], "number")
+        self.kind: Kind = KINDS.get(memoryview(source)[0], "number")
         self._parts: dict[str, msgspec.Raw] | list[msgspec.Raw] | None = None
         self._seen: tuple[Any, dict[str, str]] | None = None
         self._kids: dict[str | int, Node] = {}
@@ -112,7 +76,7 @@ class Node:
         """Decode these members of an object and no others, for `peek`, `has` and `set`: of a wide object the cheapest."""
         if self.kind != "object" or self._parts is not None or self._seen is not None:
             return
-        decoder, fields = _some_members(names)
+        decoder, fields = some_members(names)
         try:
             self._seen = decoder.decode(self._source), fields
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -196,14 +160,14 @@ class Node:
             return None
         if self.kind == "number" and len(text) < 18 and text.isdigit():
             return int(text)
-        return _VALUES.decode(text.decode("utf-8", "surrogateescape"))
+        return VALUES.decode(text.decode("utf-8", "surrogateescape"))
 
     def load(self) -> bool:
         """Decode this level now, strictly. False for what has no level. Raises msgspec's errors, RecursionError."""
         if self.kind == "object":
-            self._parts = _OBJECT.decode(self._source)
+            self._parts = OBJECT.decode(self._source)
         elif self.kind == "array":
-            self._parts = _ARRAY.decode(self._source)
+            self._parts = ARRAY.decode(self._source)
         return self._parts is not None
 
     def _names(self) -> list[str]:
@@ -219,7 +183,7 @@ class Node:
     def _members(self) -> dict[str, msgspec.Raw]:
         if self._parts is None:
             try:
-                self._parts = _OBJECT.decode(self._source)
+                self._parts = OBJECT.decode(self._source)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 raw = bytes(self._source)
                 self._parts = {
@@ -232,7 +196,7 @@ class Node:
     def _list(self) -> list[msgspec.Raw]:
         if self._parts is None:
             try:
-                self._parts = _ARRAY.decode(self._source)
+                self._parts = ARRAY.decode(self._source)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 raw = bytes(self._source)
                 self._parts = [msgspec.Raw(raw[a:b]) for a, b in json_scan.items(raw)]
@@ -306,7 +270,7 @@ class Node:
 
     def _become(self, value: bytes | msgspec.Raw) -> None:
         self._source = value
-        self.kind = _KINDS.get(memoryview(value)[0], "number")
+        self.kind = KINDS.get(memoryview(value)[0], "number")
         self._parts, self._seen, self._kids = None, None, {}
         self._added, self._slots, self._dirty = None, None, False
 
@@ -422,10 +386,3 @@ class Node:
             return None
         texts = [kid.raw if (kid := kids.get(i)) is not None and kid._dirty else part for i, part in enumerate(parts)]
         return b"".join((b"[", comma.join(texts), b"]"))
-
-
-def _int(text: str) -> int | Decimal:
-    return int(text) if len(text) < _DIGITS else Decimal(text)
-
-
-_VALUES = json.JSONDecoder(parse_float=Decimal, parse_int=_int, strict=False)
