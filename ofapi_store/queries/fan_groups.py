@@ -20,7 +20,7 @@ FANS: Table = LinkFan.__table__  # type: ignore[assignment]
 GROUPS: Table = LinkFanGroup.__table__  # type: ignore[assignment]
 KEYS = ("ref", "came_before", "is_trial", "messages_from", "net_from", "tips_from")
 _LEAST = -(2**62)
-_FINE = (10, 12, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90)
+_FINE = (*range(10, 20), *range(20, 40, 2), *range(40, 100, 5))
 _COARSE = (10, 20, 50)
 
 

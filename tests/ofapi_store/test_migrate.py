@@ -5,15 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from ofapi_store import migrate
+from ofapi_store import migrate, testing
 from ofapi_store.engine import Store
 from ofapi_store.errors import SchemaOutdated
+from ofapi_store.models import metadata
+from ofapi_store.models.link_revenue import SUMS
+from ofapi_store.queries import fan_groups, link_revenue
+from ofapi_store.types import now_utc
 
 
 def test_one_head() -> None:
@@ -42,6 +48,39 @@ def test_down_and_up_again(empty_store_url: str) -> None:
     opened.close()
     migrate.upgrade(empty_store_url)
     assert migrate.differences(empty_store_url) == []
+
+
+def test_fans_that_are_there_are_grouped(empty_store_url: str) -> None:
+    """0009: groups of stored fans add up to them, and who had subscribed before is found."""
+    migrate.upgrade(empty_store_url)
+    opened, ref, now = Store.open(empty_store_url), "01J0000000000000000000000A", now_utc()
+    row: dict[str, Any] = dict.fromkeys(SUMS, 0) | {"click_id": None, "is_trial": True, "chargebacks": 0, "day": 1}
+    with opened.write() as conn:
+        account = testing.make_account(conn, testing.make_team(conn).id).id
+        ids = list(range(1, 31))
+        made = {
+            (ref, n): {
+                **row,
+                "since": now,
+                "net_all": 777 * n,
+                "tips_net": 5 * n,
+                "messages": n % 4,
+                "came_before": n == 9,
+            }
+            for n in ids
+        }
+        link_revenue.store(conn, account, ids, made, {}, now=now)
+        times = {"first_seen_at": now, "updated_at": now, "subscribed_at": now - timedelta(days=2)}
+        conn.execute(metadata.tables["fans"].insert(), {"account_id": account, "fan_id": 9, **times})
+    groups = fan_groups.GROUPS.select().order_by(*(fan_groups.GROUPS.c[name] for name in fan_groups.KEYS))
+    with opened.read() as conn:
+        before = conn.execute(groups).all()
+    migrate.downgrade(empty_store_url, "0008")
+    migrate.upgrade(empty_store_url)
+    with opened.read() as conn:
+        assert conn.execute(groups).all() == before
+        assert fan_groups.sums(conn, ref, fan_groups.FanFilter(previously=True)).net == 9 * 777
+    opened.close()
 
 
 def test_partial_indexes_exist(empty_store_url: str) -> None:

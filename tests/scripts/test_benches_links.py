@@ -86,3 +86,4 @@ def test_the_large_link_is_larger() -> None:
     with pytest.raises(SystemExit):
         arguments(["links", "--clicks", "1000"])
     assert arguments(["links", "--store", "sqlite"]).store == ["sqlite"]
+    assert arguments(["links", "--part", "kills"]).part == ["kills"]

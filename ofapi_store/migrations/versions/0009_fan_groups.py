@@ -17,7 +17,7 @@ depends_on = None
 _ULID = sa.String(26).with_variant(sa.String(26, collation="C"), "postgresql")
 _KEYS = ("ref", "came_before", "is_trial", "messages_from", "net_from", "tips_from")
 _LEAST = -(2**62)
-_TENTHS = (10, 12, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90)
+_TENTHS = (*range(10, 20), *range(20, 40, 2), *range(40, 100, 5))
 _NET = (_LEAST, 0, 1, *(n * 10**k for k in range(1, 7) for n in _TENTHS))
 _TIPS = (_LEAST, 0, 1, *(n * 10**k for k in range(2, 8) for n in (1, 2, 5)))
 _MESSAGES = (_LEAST, *range(10), *(n * 10**k for k in range(1, 6) for n in (1, 2, 5)))

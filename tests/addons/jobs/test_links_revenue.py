@@ -19,7 +19,7 @@ from scripts.simulator import Simulator
 from tests.addons.jobs.upstream import SMALL, connected
 
 ONLY = ("transactions", "chargebacks", "tracking_links", "trial_links", "claimers")
-DERIVED = ("link_fans", "link_fan_days", "link_days", "link_cohorts", "link_totals")
+DERIVED = ("link_fans", "link_fan_days", "link_days", "link_cohorts", "link_totals", "link_fan_groups")
 
 
 def snapshot(services: Services) -> dict[str, list[tuple[Any, ...]]]:

@@ -20,6 +20,7 @@ from addons.links.storing import prepare, store
 from ofapi_store import testing
 from ofapi_store.queries import ingest, link_dirty, link_reports, links, pools, smart_links
 from ofapi_store.queries.conversions import CONVERSIONS, DAYS
+from ofapi_store.queries.fan_groups import GROUPS, FanFilter
 from ofapi_store.queries.link_revenue import COHORTS, FAN_DAYS, FANS, TOTALS
 from ofapi_store.queries.link_revenue import DAYS as LINK_DAYS
 from tests.addons.links.test_storing import record
@@ -93,7 +94,7 @@ class Case:
         """All derived rows, without row ids and sums that came back to nothing."""
         out = {}
         with self.opened.read() as conn:
-            for table in (FANS, FAN_DAYS, LINK_DAYS, COHORTS, TOTALS, CONVERSIONS, DAYS):
+            for table in (FANS, FAN_DAYS, LINK_DAYS, COHORTS, TOTALS, GROUPS, CONVERSIONS, DAYS):
                 columns = [c for c in table.columns if c.name not in ("calculated_at", "id", "account_id")]
                 mine = (
                     table.c.account_id == self.account
@@ -222,6 +223,37 @@ def test_a_click_is_decided_once(case) -> None:
     with case.opened.read() as conn:
         (fan,) = link_reports.fans(conn, case.smart, link_reports.FanFilter(), sort="converted_at", limit=9, offset=0)
     assert (fan.click_id, fan.net_all) == (first, 400)
+
+
+def test_who_had_subscribed_before_is_known_when_the_fan_is(case) -> None:
+    """The filter follows what is observed later, and only that marks the fan again: a minute or less is the claim's own."""
+    case.click(0)
+    for fan in (1, 2):
+        case.claim(REAL[2], fan, 60, None)
+    case.work()
+
+    def before() -> list[int]:
+        case.work()
+        wanted = FanFilter(previously=True)
+        with case.opened.read() as conn:
+            found = link_reports.fan_totals(conn, case.smart, wanted).subs
+            rows = link_reports.fans(conn, case.smart, wanted, sort="converted_at", limit=9, offset=0, found=found)
+        return [row.fan_id for row in rows]
+
+    def marked() -> int:
+        with case.opened.read() as conn:
+            return link_dirty.count(conn, case.account)
+
+    assert before() == []
+    case.see("fans", {"fan_id": 1, "subscribed_at": at(59)})
+    case.see("fans", {"fan_id": 2, "username": "someone"})
+    assert marked() == 0
+    case.see("fans", {"fan_id": 1, "subscribed_at": at(58)})
+    assert (marked(), before()) == (1, [1])
+    case.see("fans", {"fan_id": 1, "subscribed_at": at(57)})
+    assert marked() == 0
+    case.see("fans", {"fan_id": 1, "subscribed_at": at(60)})
+    assert (marked(), before()) == (1, [])
 
 
 def test_a_refund_takes_conversion_and_revenue_back(case) -> None:
