@@ -68,10 +68,13 @@ class SpoolFile:
 def create(folder: Path, suffix: str) -> SpoolFile:
     """A new file of this process. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{ULID()}{suffix}"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    return SpoolFile(path, fd)
+    while True:
+        path = folder / f"{ULID()}{suffix}"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return SpoolFile(path, fd)
+        os.close(fd)  # another process was faster with the lock, took it for a dead one's and removed it
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +57,24 @@ def test_files_that_are_gone_or_foreign_are_no_spools(tmp_path):
     assert files.found(tmp_path, ".lines") == []
     assert files.found(tmp_path / "none", ".lines") == []
     assert [path.name for path in tmp_path.iterdir()] == ["readme.txt"]
+
+
+def test_a_new_file_is_never_one_that_another_process_took(tmp_path, monkeypatch):
+    """Whoever adopts it in the moment before its lock removes it: lines then go to a file that others will find."""
+    lock, taken = fcntl.flock, []
+
+    def flock(fd, how):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        taken.extend(files.found(tmp_path, ".lines"))
+        with files.adopted(taken[0]) as stolen:
+            stolen.remove()
+        lock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    file = files.create(tmp_path, ".lines")
+    file.append(b"kept\n")
+    assert taken != [file.path]
+    file.close()
+    (path,) = files.found(tmp_path, ".lines")
+    with files.adopted(path) as found:
+        assert found.read().lines == [b"kept"]
