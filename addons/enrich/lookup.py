@@ -142,11 +142,6 @@ class Lookup:
                 raise RuleProblem(
                     ("defaults", name), f"`{name}` is no column that `set` uses", "name a column of `set`"
                 )
-        names = {
-            v[8:-1]: ("only_where", p)
-            for p, v in params.only_where.items()
-            if isinstance(v, str) and v.startswith("{params.")
-        }
         key_path = field_at(key, ("by", column))
         targets = tuple((field_at(t, ("set", t)), wanted) for t, wanted in params.set.items())
         conditions = tuple((field_at(p, ("only_where", p)), v) for p, v in params.only_where.items())
@@ -168,7 +163,7 @@ class Lookup:
                 reads={join_path(params.each, key): ("by", column)},
                 writes=frozenset(join_path(params.each, t) for t in params.set),
                 tables=(TableUse(params.table, named, key=column),),
-                names=names,
+                names=_path_parameters(params.only_where),
             ),
         )
 
@@ -186,6 +181,15 @@ def _is(node: Node | None, value: Any, x: StepContext) -> bool:
     if isinstance(value, str) and value.startswith("{params.") and value.endswith("}"):
         return key_of(node.raw if node is not None else None) == x.params.get(value[8:-1])
     return bool((node.value() if node is not None else None) == value)
+
+
+def _path_parameters(only_where: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Names of the template's parameters that conditions compare with, and where each is named."""
+    return {
+        value[8:-1]: ("only_where", path)
+        for path, value in only_where.items()
+        if isinstance(value, str) and value.startswith("{params.")
+    }
 
 
 def _columns(wanted: dict[str, Wanted]) -> Iterable[tuple[str, tuple[str, ...]]]:

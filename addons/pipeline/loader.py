@@ -46,6 +46,18 @@ def rule_files(root: Path) -> list[Path]:
     return sorted(found)
 
 
+def _existing_files(root: Path) -> list[Path]:
+    """Raises RulesInvalid where the folder cannot be one of rules."""
+    if not root.is_dir():
+        text = "the rules folder does not exist"
+        raise RulesInvalid([Problem(str(root), 1, 1, "file-unreadable", text, "set `rules.dir` in config.yaml")])
+    paths = rule_files(root)
+    if len(paths) > MAX_FILES:
+        text = f"more than {MAX_FILES} rule files"
+        raise RulesInvalid([Problem(str(root), 1, 1, "file-unreadable", text, "is this the right folder?")])
+    return paths
+
+
 def load_rules(
     root: str | Path,
     *,
@@ -65,15 +77,8 @@ def load_rules(
 
     base = Path(root)
     loaded = Loaded()
-    if not base.is_dir():
-        text = "the rules folder does not exist"
-        raise RulesInvalid([Problem(str(root), 1, 1, "file-unreadable", text, "set `rules.dir` in config.yaml")])
-    paths = rule_files(base)
-    if len(paths) > MAX_FILES:
-        text = f"more than {MAX_FILES} rule files"
-        raise RulesInvalid([Problem(str(root), 1, 1, "file-unreadable", text, "is this the right folder?")])
     compiler = RuleCompiler(registry() if addons is None else addons)
-    for path in paths:
+    for path in _existing_files(base):
         _load_file(loaded, path, f"{base.name}/{path.relative_to(base).as_posix()}", compiler)
     loaded.problems += check_rules(loaded.rules, known if known is not None else Known.installed())
     if loaded.problems:

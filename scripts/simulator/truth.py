@@ -10,7 +10,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from scripts.simulator.model import Creator, Link, Span, Transaction
+from scripts.simulator.model import Claim, Creator, Link, Span, Transaction
 from scripts.simulator.routes.links import chain
 from scripts.simulator.times import iso
 
@@ -48,6 +48,12 @@ def shares(who: Creator) -> dict[str, list[tuple[Transaction, int]]]:
     return found
 
 
+def _claim_view(who: Creator, claim: Claim) -> dict[str, Any]:
+    fan = who.fans[claim.fan_id]
+    start, end = periods(fan.spans, claim.span_id) or (None, None)
+    return {"fan_id": fan.id, "at": iso(claim.at), "deleted": fan.deleted, "start": iso(start), "end": iso(end)}
+
+
 def link_view(who: Creator, link: Link, rows: list[tuple[Transaction, int]], now: datetime) -> dict[str, Any]:
     kept = [(row, split) for row, split in rows if row.status != "undo"]
     net = sum((Fraction(row.net_cents, split) for row, split in kept), Fraction(0))
@@ -55,18 +61,6 @@ def link_view(who: Creator, link: Link, rows: list[tuple[Transaction, int]], now
     by_fan: dict[int, Fraction] = {}
     for row, split in kept:
         by_fan[row.fan_id] = by_fan.get(row.fan_id, Fraction(0)) + Fraction(row.net_cents, split)
-    claims = []
-    for claim in link.claims:
-        period = periods(who.fans[claim.fan_id].spans, claim.span_id)
-        claims.append(
-            {
-                "fan_id": claim.fan_id,
-                "at": iso(claim.at),
-                "deleted": who.fans[claim.fan_id].deleted,
-                "start": iso(period[0]) if period else None,
-                "end": iso(period[1]) if period else None,
-            }
-        )
     return {
         "id": link.id,
         "kind": link.kind,
@@ -74,7 +68,7 @@ def link_view(who: Creator, link: Link, rows: list[tuple[Transaction, int]], now
         "name": link.name,
         "clicks": link.clicks,
         "subscribers": claimed_now(link, now),
-        "claims": claims,
+        "claims": [_claim_view(who, claim) for claim in link.claims],
         "revenue_net_cents": str(net),
         "revenue_net_cents_rounded": round(net),
         "chargebacks_net_cents": str(back),

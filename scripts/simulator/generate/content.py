@@ -49,6 +49,10 @@ def vault(who: Creator, options: Options, rng: random.Random, base: datetime, fi
         )
         who.vault[number] = media
         register(media, files)
+    _vault_lists(who, base)
+
+
+def _vault_lists(who: Creator, base: datetime) -> None:
     for offset, name in enumerate(("Stories", "Messages", "Posts", "Beach", "Gym")):
         number = who.id + 500 + offset
         who.vault_lists[number] = {

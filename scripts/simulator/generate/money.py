@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -59,22 +60,7 @@ def transactions(who: Creator, options: Options, rng: random.Random, base: datet
     def number() -> str:
         return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
-    rows: list[Transaction] = []
-    for fan in who.fans.values():
-        for span in fan.spans:
-            if span.price_cents and span.start <= base:
-                text = "Subscription from" if span.action == "subscribe" else "Recurring subscription from"
-                rows.append(
-                    make(
-                        fan,
-                        "subs",
-                        text,
-                        span.price_cents,
-                        span.start,
-                        number=number(),
-                        status=status_at(span.start, base),
-                    )
-                )
+    rows = _periods(who, number, base)
     people = [fan for fan in who.fans.values() if rng.random() < 0.6]
     weights = [form[3] for form in FORMS]
     missing = max(options.transactions - len(rows), options.transactions // 4) if people else 0
@@ -101,6 +87,17 @@ def transactions(who: Creator, options: Options, rng: random.Random, base: datet
     rows.reverse()
     who.transactions = rows
     _link_messages(who)
+
+
+def _periods(who: Creator, number: Callable[[], str], base: datetime) -> list[Transaction]:
+    rows = []
+    for fan in who.fans.values():
+        for span in fan.spans:
+            if span.price_cents and span.start <= base:
+                text = "Subscription from" if span.action == "subscribe" else "Recurring subscription from"
+                facts = {"number": number(), "status": status_at(span.start, base)}
+                rows.append(make(fan, "subs", text, span.price_cents, span.start, **facts))
+    return rows
 
 
 def _moment(fan: Fan, rng: random.Random, base: datetime) -> datetime:

@@ -56,17 +56,20 @@ def medias(who: Creator, ids: tuple[int, ...] | list[int], urls: Urls) -> list[d
     return [media_row(who, who.vault[number], urls) for number in ids if number in who.vault]
 
 
+def _said(message: Message, media: list[dict[str, Any]]) -> str:
+    """The text, of some messages with a link to their file."""
+    if message.text_cdn and media:
+        return f'{message.text}<p><a href="{media[0]["files"]["full"]["url"].replace("&", "&amp;")}">see</a></p>'
+    return message.text
+
+
 def message_row(who: Creator, message: Message, urls: Urls, now: datetime) -> dict[str, Any]:
     """A message; `fromUser` is `{id, _view}`."""
-    sender = who.id if message.mine else message.fan_id
     media = medias(who, message.media, urls) if message.media else []
-    text = message.text
-    if message.text_cdn and media:
-        text = f'{text}<p><a href="{media[0]["files"]["full"]["url"].replace("&", "&amp;")}">see</a></p>'
     young = (now - message.created).total_seconds() < 86_400
     return {
         "responseType": "message",
-        "text": text,
+        "text": _said(message, media),
         "giphyId": message.giphy_id,
         "lockedText": message.locked_text,
         "isFree": message.price_cents == 0,
@@ -80,7 +83,7 @@ def message_row(who: Creator, message: Message, urls: Urls, now: datetime) -> di
         "isCouplePeopleMedia": False,
         "queueId": message.queue_id,
         "isMarkdownDisabled": False,
-        "fromUser": {"id": sender, "_view": "s"},
+        "fromUser": {"id": who.id if message.mine else message.fan_id, "_view": "s"},
         "isFromQueue": message.queue_id is not None,
         "canUnsendQueue": young and message.queue_id is not None,
         "unsendSecondsQueue": 86_400 if young else 0,

@@ -23,6 +23,14 @@ ABILITIES = {
     "canUnsubscribe": False,
 }
 STORY_STATE = {"hasNotViewedStory": False, "hasScheduledStream": False, "hasStories": False, "hasStream": False}
+NOT_FOLLOWED = (
+    "subscribedByExpire",
+    "subscribedByExpireDate",
+    "subscribedByAutoprolong",
+    "subscribedIsExpiredNow",
+    "currentSubscribePrice",
+    "subscribedByData",
+)
 TIPS = {"tipsEnabled": True, "tipsMax": 200, "tipsMin": 5, "tipsMinInternal": 1, "tipsTextEnabled": True}
 
 
@@ -37,6 +45,16 @@ def thumbs(user_id: int) -> dict[str, str]:
     return {
         "c50": f"{base}/c50/{key[0]}/{key[:2]}/{key}/avatar.jpg",
         "c144": f"{base}/c144/{key[0]}/{key[:2]}/{key}/avatar.jpg",
+    }
+
+
+def header(user_id: int) -> dict[str, Any]:
+    """A creator's banner."""
+    base = f"{PUBLIC}/h/{user_id}"
+    return {
+        "header": f"{base}/header.jpg",
+        "headerSize": {"width": 1500, "height": 500},
+        "headerThumbs": {"w480": f"{base}/480.jpg", "w760": f"{base}/760.jpg"},
     }
 
 
@@ -128,23 +146,23 @@ def subscribed_on(who: Creator, fan: Fan, now: datetime, spans: list[Span] | Non
     }
 
 
+def _offer(who: Creator, fan: Fan, span: Span) -> dict[str, Any]:
+    """A period that was free of charge."""
+    return {
+        "id": span.id,
+        "createdAt": iso(span.start),
+        "expiredAt": iso(span.end),
+        "finishedAt": None,
+        "subscribeDays": (span.end - span.start).days,
+        "subscriberId": str(fan.id),
+        "userId": str(who.id),
+    }
+
+
 def fan_row(who: Creator, fan: Fan, now: datetime, spans: list[Span] | None = None) -> dict[str, Any]:
     """A fan as lists show it. `spans` limits `subscribes[]` to those periods (rows of a link's claimers)."""
     active = fan.active_at(now)
     data = subscribed_on(who, fan, now, spans)
-    offers = [
-        {
-            "id": span.id,
-            "createdAt": iso(span.start),
-            "expiredAt": iso(span.end),
-            "finishedAt": None,
-            "subscribeDays": (span.end - span.start).days,
-            "subscriberId": str(fan.id),
-            "userId": str(who.id),
-        }
-        for span in (fan.spans if spans is None else spans)
-        if span.price_cents == 0
-    ]
     return {
         "view": "m",
         "avatar": avatar(fan.id),
@@ -166,19 +184,14 @@ def fan_row(who: Creator, fan: Fan, now: datetime, spans: list[Span] | None = No
         "isPendingAutoprolong": False,
         "hideChat": False,
         "subscribedBy": False,
-        "subscribedByExpire": None,
-        "subscribedByExpireDate": None,
-        "subscribedByAutoprolong": None,
-        "subscribedIsExpiredNow": None,
-        "currentSubscribePrice": None,
-        "subscribedByData": None,
+        **dict.fromkeys(NOT_FOLLOWED),
         "subscribedOn": True if active else None,
         "subscribedOnExpiredNow": not active,
         "subscribedOnDuration": data["duration"] if data else None,
         "subscribedOnData": data,
         "subscribePrice": 0,
         "subscriptionBundles": [],
-        "promoOffers": offers,
+        "promoOffers": [_offer(who, fan, s) for s in (fan.spans if spans is None else spans) if s.price_cents == 0],
         **TIPS,
         "listsStates": lists_states(who, fan.id),
         "lastSeen": iso(fan.last_seen),
@@ -249,17 +262,13 @@ def followed_row(other: Fan, now: datetime) -> dict[str, Any]:
         "view": "m",
         "avatar": avatar(other.id),
         "avatarThumbs": thumbs(other.id),
-        "header": f"{PUBLIC}/h/{other.id}/header.jpg",
-        "headerSize": {"width": 1500, "height": 500},
-        "headerThumbs": {"w480": f"{PUBLIC}/h/{other.id}/480.jpg", "w760": f"{PUBLIC}/h/{other.id}/760.jpg"},
+        **header(other.id),
         "id": other.id,
         "name": other.name,
         "username": other.username,
         **ABILITIES,
         **STORY_STATE,
-        "isVerified": True,
-        "isPerformer": True,
-        "isRealPerformer": True,
+        **dict.fromkeys(("isVerified", "isPerformer", "isRealPerformer"), True),
         "isBlocked": other.blocked,
         "isRestricted": other.restricted,
         "isPaywallRequired": False,

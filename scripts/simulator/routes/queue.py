@@ -164,7 +164,6 @@ def mass_delete(call: Call) -> Any:
 
 
 def queue_row(call: Call, row: Row) -> Row:
-    chat = row["type"] == "chat"
     base = {
         "id": row["id"],
         "text": row["text"],
@@ -176,52 +175,53 @@ def queue_row(call: Call, row: Row) -> Row:
         "mediaCount": len(row["media"]),
         "price": money(row["price"]),
     }
-    entity = (
-        {
-            **base,
-            "responseType": "message",
-            "giphyId": None,
-            "lockedText": False,
-            "isFree": row["price"] == 0,
-            "previews": [],
-            "isTip": False,
-            "queueId": row["id"],
-            "isFromQueue": True,
-            "canUnsendQueue": False,
-            "unsendSecondsQueue": 0,
-            "isNew": False,
-            "createdAt": iso(row["created"]),
-            "changedAt": iso(row["created"]),
-            "cancelSeconds": 0,
-            "isLiked": False,
-            "canPurchase": False,
-            "releaseForms": [],
-            "scheduledAt": iso(row["publish"]),
-            "sentRulesExtra": None,
-            "sentRulesType": None,
-            "userLists": ["fans"],
-            "userIds": [],
-        }
-        if chat
-        else {
-            **base,
-            "responseType": "post",
-            "canDelete": True,
-            "canEdit": True,
-            "canToggleFavorite": False,
-            "canViewMedia": True,
-            "isPublishedWithPeriod": False,
-            "postedAt": iso(row["publish"] or row["created"]),
-            "postedAtPrecise": f"{row['created'].timestamp():.6f}",
-            "tipsAmount": "$0.00",
-        }
-    )
     return {
         "id": row["id"],
         "type": row["type"],
         "createdDateTime": iso(row["created"]),
         "publishDateTime": iso(row["publish"]),
-        "entity": entity,
+        "entity": {**base, **(_as_message(row) if row["type"] == "chat" else _as_post(row))},
+    }
+
+
+def _as_message(row: Row) -> Row:
+    return {
+        "responseType": "message",
+        "giphyId": None,
+        "lockedText": False,
+        "isFree": row["price"] == 0,
+        "previews": [],
+        "isTip": False,
+        "queueId": row["id"],
+        "isFromQueue": True,
+        "canUnsendQueue": False,
+        "unsendSecondsQueue": 0,
+        "isNew": False,
+        "createdAt": iso(row["created"]),
+        "changedAt": iso(row["created"]),
+        "cancelSeconds": 0,
+        "isLiked": False,
+        "canPurchase": False,
+        "releaseForms": [],
+        "scheduledAt": iso(row["publish"]),
+        "sentRulesExtra": None,
+        "sentRulesType": None,
+        "userLists": ["fans"],
+        "userIds": [],
+    }
+
+
+def _as_post(row: Row) -> Row:
+    return {
+        "responseType": "post",
+        "canDelete": True,
+        "canEdit": True,
+        "canToggleFavorite": False,
+        "canViewMedia": True,
+        "isPublishedWithPeriod": False,
+        "postedAt": iso(row["publish"] or row["created"]),
+        "postedAtPrecise": f"{row['created'].timestamp():.6f}",
+        "tipsAmount": "$0.00",
     }
 
 

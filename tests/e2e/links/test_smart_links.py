@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from onlyfansapi import NotFoundError, UnprocessableEntityError
@@ -41,14 +41,24 @@ def test_from_click_to_revenue(world: World) -> None:
     for text in ("hi", "there", "you"):
         world.happen("message", fan=fan, text=text)
     world.happen("tip", fan=fan, amount=2000)
-    payments = world.sim.world.creators[0].transactions
-    until(
-        lambda: payments[0].created <= world.sim.world.now()
-    )  # each has a second of its own, the future is not listed
+    payments = world.sim.world.creators[0].transactions  # each has a second of its own, the future is not listed
+    until(lambda: payments[0].created <= world.sim.world.now())
     world.sync()
     until(lambda: world.client.smart_links.retrieve(link.id).data.conversions_count == 8)
+    check_stats(world, link.id, before)
+    click = check_click(world, link.id)
+    check_conversions(world, link.id, click)
+    check_fans(world, link.id, fan, click)
+    check_cohort(world, link.id)
+    shown = world.client.smart_links.retrieve(link.id).data
+    assert (shown.clicks_count, shown.subscribers_count, shown.conversions_count, shown.revenue) == (1, 1, 8, "24.00")
+    listed = {row.id: row for row in world.client.smart_links.list().data}
+    assert (listed[link.id].spenders_count, listed[link.id].revenue) == (1, "24.00")
 
-    stats = world.client.smart_links.retrieve_stats(link.id).data
+
+def check_stats(world: World, link: str, before: date) -> None:
+    """One click, one subscriber, 80 % of 10 + 20 on the day between `before` and now."""
+    stats = world.client.smart_links.retrieve_stats(link).data
     assert (stats.summary.clicks_total, stats.summary.subs_total, stats.summary.spenders_total) == (1, 1, 1)
     assert stats.summary.revenue_total == 24  # 80 % of 10 + 20
     days = stats.daily_metrics  # one, or two where midnight has passed meanwhile
@@ -59,7 +69,10 @@ def test_from_click_to_revenue(world: World) -> None:
     assert all(day.spenders == (day.revenue > 0) for day in days)
     assert {month.timestamp for month in stats.monthly_metrics} <= {day[:8] + "01" for day in today}
 
-    (click,) = world.client.smart_links.list_clicks(link.id).data.rows
+
+def check_click(world: World, link: str) -> str:
+    """The click's id; it knows what came with it."""
+    (click,) = world.client.smart_links.list_clicks(link).data.rows
     assert (click.utm_source, click.fbclid, click.external_click_id) == ("tt", "F1", "E9")
     assert (click.referrer, click.browser_device_type, click.browser_platform) == (
         "https://t.co/x",
@@ -67,37 +80,42 @@ def test_from_click_to_revenue(world: World) -> None:
         "Windows",
     )
     assert (click.is_bot, click.is_duplicate, click.gross_clicks) == (False, False, 1)
+    return str(click.id)
 
-    found = world.client.smart_links.list_conversions(link.id).data
+
+def check_conversions(world: World, link: str, click: str) -> None:
+    """Eight of five types, all of that click; payments with what is left of them."""
+    found = world.client.smart_links.list_conversions(link).data
     kinds = sorted(row.conversion_type for row in found.rows)
     assert kinds == sorted(
         ["new_subscriber", "new_transaction", "new_transaction", "fan_sent_1_message", "fan_sent_3_messages"]
         + ["message_received"] * 3
     )
-    assert {row.click.id for row in found.rows} == {click.id}
+    assert {row.click.id for row in found.rows} == {click}
     assert (found.summary.conversions_total, found.summary.subscribers_total, found.summary.revenue_total) == (8, 1, 24)
-    only = world.client.smart_links.list_conversions(link.id, conversion_type="new_transaction").data
+    only = world.client.smart_links.list_conversions(link, conversion_type="new_transaction").data
     assert sorted(row.amount_net for row in only.rows) == [8, 16]
 
-    fans = world.client.smart_links.list_fans(link.id).data
+
+def check_fans(world: World, link: str, fan: int, click: str) -> None:
+    """The fan is the one who came, and the one who spends."""
+    fans = world.client.smart_links.list_fans(link).data
     (row,) = fans.rows
     assert (row.onlyfans_id, row.revenue_net, row.tips_net, row.messages_sent_by_fan) == (str(fan), 24, 16, 3)
-    assert (row.external_click_id, row.click_id) == ("E9", click.id)
+    assert (row.external_click_id, row.click_id) == ("E9", click)
     assert fans.summary.fans_with_3_plus_messages_total == 1
     assert row.subscription_insights.current_subscription_from_smart_link is True
-    (spender,) = world.client.smart_links.list_spenders(link.id).data
+    (spender,) = world.client.smart_links.list_spenders(link).data
     assert (spender.onlyfans_id, spender.revenue.total) == (str(fan), 24)
 
-    cohort = world.raw("GET", f"/smart-links/{link.id}/cohort-arps").json()
+
+def check_cohort(world: World, link: str) -> None:
+    """What a subscriber of this link brought, net and gross."""
+    cohort = world.raw("GET", f"/smart-links/{link}/cohort-arps").json()
     assert (cohort["subscribers_count"], cohort["revenue_48h_total"], cohort["arps_all_time"]) == (1, 24, 24)
     assert cohort["coverage_percent"] == 1
-    gross = world.raw("GET", f"/smart-links/{link.id}/cohort-arps?revenue_basis=gross").json()
+    gross = world.raw("GET", f"/smart-links/{link}/cohort-arps?revenue_basis=gross").json()
     assert gross["revenue_all_time_total"] == 30
-
-    shown = world.client.smart_links.retrieve(link.id).data
-    assert (shown.clicks_count, shown.subscribers_count, shown.conversions_count, shown.revenue) == (1, 1, 8, "24.00")
-    listed = {row.id: row for row in world.client.smart_links.list().data}
-    assert (listed[link.id].spenders_count, listed[link.id].revenue) == (1, "24.00")
 
 
 def test_a_trial_link_needs_its_days_and_leads_to_a_trial(world: World) -> None:
