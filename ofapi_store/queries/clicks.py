@@ -50,7 +50,7 @@ class ClickRow:
     params: dict[str, Any] | None
 
 
-_COLUMNS = tuple(CLICKS.c[name] for name in ClickRow.__slots__)
+_SELECT = select(*(CLICKS.c[name] for name in ClickRow.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def page(
     if first is None:
         return []
     edge = c.id <= first if skip else c.id < first
-    rows = conn.execute(select(*_COLUMNS).where(*where, edge).order_by(c.id.desc()).limit(limit))
+    rows = conn.execute(_SELECT.where(*where, edge).order_by(c.id.desc()).limit(limit))
     return [ClickRow(*row) for row in rows.all()]
 
 
@@ -178,7 +178,7 @@ def start(buckets: Iterable[tuple[int, int]], offset: int) -> tuple[int | None, 
 
 def by_ids(conn: Connection, smart_link_id: str, ids: Iterable[str]) -> dict[str, ClickRow]:
     c = CLICKS.c
-    query = select(*_COLUMNS).where(c.smart_link_id == smart_link_id, among(conn, c.id, ids))
+    query = _SELECT.where(c.smart_link_id == smart_link_id, among(conn, c.id, ids))
     return {row.id: row for row in (ClickRow(*found) for found in conn.execute(query).all())}
 
 

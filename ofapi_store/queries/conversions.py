@@ -57,7 +57,7 @@ class ConversionRow:
     is_duplicate: bool
 
 
-_COLUMNS = tuple(CONVERSIONS.c[name] for name in ConversionRow.__slots__)
+_SELECT: Select[Any] = select(*(CONVERSIONS.c[name] for name in ConversionRow.__slots__))
 
 
 def replace(
@@ -65,7 +65,7 @@ def replace(
 ) -> list[ConversionRow]:
     """`wanted` are all conversions of these fans. Returns those that were not there before."""
     c = CONVERSIONS.c
-    query = select(*_COLUMNS).where(c.account_id == account_id, c.fan_id.in_(fan_ids))
+    query = _SELECT.where(c.account_id == account_id, c.fan_id.in_(fan_ids))
     old = {(r.smart_link_id, r.fan_id, r.type, r.fact): r for r in (ConversionRow(*row) for row in conn.execute(query))}
     days = _Days()
     for key, row in old.items():
@@ -206,9 +206,9 @@ def page(
     if at is None:
         return []
     c = CONVERSIONS.c
-    query: Select[Any] = select(c.id).where(*_rows(wanted), c.conversion_at < EPOCH + (at + 1) * _DAY)
-    ids = conn.execute(query.order_by(c.conversion_at.desc(), c.id.desc()).limit(limit).offset(skip)).scalars().all()
-    rows = conn.execute(select(*_COLUMNS).where(among(conn, c.id, ids)).order_by(c.conversion_at.desc(), c.id.desc()))
+    order = (c.conversion_at.desc(), c.id.desc())
+    ids: Select[Any] = select(c.id).where(*_rows(wanted), c.conversion_at < EPOCH + (at + 1) * _DAY)
+    rows = conn.execute(_SELECT.where(c.id.in_(ids.order_by(*order).limit(limit).offset(skip))).order_by(*order))
     return [ConversionRow(*row) for row in rows.all()]
 
 

@@ -46,11 +46,12 @@ class FanRow:
 
 
 _COLUMNS = tuple(FANS.c[name] for name in FanRow.__slots__)
+_SELECT = select(*_COLUMNS)
 
 
 def by_ids(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> dict[int, FanRow]:
     """The known ones of up to some thousand ids."""
-    query = select(*_COLUMNS).where(FANS.c.account_id == account_id, among(conn, FANS.c.fan_id, fan_ids))
+    query = _SELECT.where(FANS.c.account_id == account_id, among(conn, FANS.c.fan_id, fan_ids))
     return {row.fan_id: row for row in (FanRow(*found) for found in conn.execute(query).all())}
 
 

@@ -65,7 +65,7 @@ class FanRow:
     calculated_at: datetime
 
 
-_FAN_COLUMNS = tuple(FANS.c[name] for name in FanRow.__slots__)
+_FAN_SELECT = select(*(FANS.c[name] for name in FanRow.__slots__))
 
 
 def days(conn: Connection, ref: str, first: int | None = None, last: int | None = None) -> list[DayRow]:
@@ -125,10 +125,9 @@ def fans(
     )  # so that the index of `by` is the one that is read
     order = [c.desc() if sort.startswith("-") else c for c in (key, FANS.c.fan_id)]
     query = select(FANS.c.fan_id).where(FANS.c.ref == ref, *fan_groups.narrowed(wanted, by=by)).order_by(*order)
-    ids = conn.execute(query.limit(limit).offset(offset)).scalars().all()
-    rows = conn.execute(select(*_FAN_COLUMNS).where(FANS.c.ref == ref, among(conn, FANS.c.fan_id, ids))).all()
-    by_id = {row.fan_id: row for row in (FanRow(*row) for row in rows)}
-    return [by_id[fan] for fan in ids if fan in by_id]
+    ids = query.limit(limit).offset(offset)  # of the index alone, so that rows before the page are never fetched
+    rows = conn.execute(_FAN_SELECT.where(FANS.c.ref == ref, FANS.c.fan_id.in_(ids)).order_by(*order)).all()
+    return [FanRow(*row) for row in rows]
 
 
 def _by(  # noqa: PLR0917 (a query, spelled out)
