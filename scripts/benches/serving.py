@@ -160,14 +160,14 @@ def _wait(port: int, child: subprocess.Popen[bytes]) -> None:
 
 
 def _ready(path: Path, child: subprocess.Popen[bytes], log: Path) -> dict[str, int]:
-    for _ in range(300):
+    for _ in range(1200):
         if path.exists():
             found: dict[str, int] = json.loads(path.read_text())
             return found
         if child.poll() is not None:
             raise RuntimeError(f"the gateway ended with code {child.returncode}:\n{log.read_text()[-2000:]}")
         time.sleep(0.1)
-    raise RuntimeError("the gateway was not ready within 30 s")
+    raise RuntimeError("the gateway was not ready within 120 s")
 
 
 async def _serve(config_path: str, ready_path: str, *, web: bool) -> None:

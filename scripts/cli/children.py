@@ -66,7 +66,7 @@ class Child:
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends its children in order
         )
 
-    def wait_ready(self, timeout_s: float = 60.0) -> dict[str, Any]:
+    def wait_ready(self, timeout_s: float = 120.0) -> dict[str, Any]:
         """What the child wrote to its ready file. Raises RuntimeError if it ends first or takes too long."""
         assert self._ready_file is not None
         end = time.monotonic() + timeout_s

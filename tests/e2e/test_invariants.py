@@ -21,7 +21,6 @@ from scripts.cli.stack import Stack
 from scripts.simulator import Simulator
 from tests.e2e.waiting import until, until_idle
 
-pytestmark = pytest.mark.timeout(120)
 
 ODD_BODIES = {
     "duplicate keys": b'{"a":1,"a":2}',

@@ -13,8 +13,6 @@ from onlyfansapi import OnlyFansAPI
 from scripts.cli.stack import Stack
 from scripts.simulator import Simulator
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[OnlyFansAPI]:

@@ -17,7 +17,6 @@ from scripts.cli.stack import Stack
 from scripts.simulator import Simulator
 
 CDN_URL = re.compile(r'https://cdn\d\.onlyfans\.com/[^"\\]+')
-pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
