@@ -97,15 +97,8 @@ def enqueue(
     if lane is not None:
         lock_lane(conn, kind, lane)
         due = case((exists().where(*live_in_lane(kind, lane)), null()), else_=literal(due, JOBS.c.next_at.type))
-    row: dict[str, Any] = {
-        "kind": kind,
-        "key": key,
-        "lane": lane,
-        "payload": dict(payload),
-        "state": "pending",
-        "attempts": 0,
-    }
-    row |= {"max_attempts": max_attempts, "next_at": due, "created_at": now}
+    row: dict[str, Any] = {"kind": kind, "key": key, "lane": lane, "payload": dict(payload), "state": "pending"}
+    row |= {"attempts": 0, "max_attempts": max_attempts, "next_at": due, "created_at": now}
     statement = insert_for(conn, JOBS).values(row)
     statement = statement.on_conflict_do_nothing(index_elements=["kind", "key"], index_where=LIVE_ROWS)
     for _ in range(5):  # the live job may end between the two statements

@@ -21,7 +21,6 @@ from scripts.cli.stack import Stack
 from scripts.simulator import Simulator
 from tests.e2e.waiting import until, until_idle
 
-
 ODD_BODIES = {
     "duplicate keys": b'{"a":1,"a":2}',
     "80 digits and exact decimals": b'{"n":' + b"9" * 80 + b',"p":1.10,"z":-0.0,"e":1E400}',
