@@ -120,13 +120,14 @@ def fans(
         return []
     column = FANS.c[SORTS[sort.removeprefix("-")]]
     by = column.name if found is None else _by(conn, ref, wanted, column.name, found, offset + limit)
-    key = (
-        column if by == column.name else type_coerce(column, BigInteger()) + 0
-    )  # so that the index of `by` is the one that is read
-    order = [c.desc() if sort.startswith("-") else c for c in (key, FANS.c.fan_id)]
+    plain = type_coerce(column, BigInteger()) + 0  # an order that no index gives: it is not to choose the index
+    order, anew = (
+        [c.desc() if sort.startswith("-") else c for c in (key, FANS.c.fan_id)]
+        for key in (column if by == column.name else plain, plain)
+    )
     query = select(FANS.c.fan_id).where(FANS.c.ref == ref, *fan_groups.narrowed(wanted, by=by)).order_by(*order)
     ids = query.limit(limit).offset(offset)  # of the index alone, so that rows before the page are never fetched
-    rows = conn.execute(_FAN_SELECT.where(FANS.c.ref == ref, FANS.c.fan_id.in_(ids)).order_by(*order)).all()
+    rows = conn.execute(_FAN_SELECT.where(FANS.c.ref == ref, FANS.c.fan_id.in_(ids)).order_by(*anew)).all()
     return [FanRow(*row) for row in rows]
 
 
