@@ -74,10 +74,10 @@ async def test_waiting_writes_share_a_commit(sqlite_store: Store) -> None:
 
     def hold(_conn: Connection) -> None:
         entered.set()
-        assert release.wait(10)
+        assert release.wait(60)
 
     first = asyncio.ensure_future(sqlite_store.awrite(hold))
-    await asyncio.to_thread(entered.wait, 10)
+    await asyncio.to_thread(entered.wait, 60)
     others = [asyncio.ensure_future(sqlite_store.awrite(_create, f"t{n}")) for n in range(100)]
     await asyncio.sleep(0)
     release.set()
@@ -100,10 +100,10 @@ async def test_cancelled_write_that_waits_is_not_made(sqlite_store: Store) -> No
 
     def hold(_conn: Connection) -> None:
         entered.set()
-        assert release.wait(10)
+        assert release.wait(60)
 
     first = asyncio.ensure_future(sqlite_store.awrite(hold))
-    await asyncio.to_thread(entered.wait, 10)
+    await asyncio.to_thread(entered.wait, 60)
     waiting = asyncio.ensure_future(sqlite_store.awrite(_create, "never"))
     await asyncio.sleep(0)
     waiting.cancel()

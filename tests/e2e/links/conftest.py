@@ -44,11 +44,11 @@ class World:
         """Follows a smart link as a browser of some version; another version is another visitor."""
         agent = {"User-Agent": BROWSER.format(f"{version}.0.0.0")}
         fields = agent | {name.replace("_", "-"): value for name, value in headers.items()}
-        return requests.request(method, url, headers=fields, allow_redirects=False, timeout=10)
+        return requests.request(method, url, headers=fields, allow_redirects=False, timeout=30)
 
     def happen(self, what: str, **facts: Any) -> dict[str, Any]:
         """Lets something happen upstream."""
-        answer = requests.post(f"{self.sim.api_url}/__sim__/events/{what}", json=facts, timeout=10)
+        answer = requests.post(f"{self.sim.api_url}/__sim__/events/{what}", json=facts, timeout=30)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 

@@ -62,7 +62,7 @@ def receiver() -> Iterator[Receiver]:
     assert ready.wait(30)
     yield running
     loop.call_soon_threadsafe(stop.set)
-    thread.join(5)
+    thread.join(30)
     loop.close()
 
 
