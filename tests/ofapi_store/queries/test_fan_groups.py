@@ -109,3 +109,23 @@ def test_fans_whose_groups_are_missing_are_counted_all_the_same(store: Store, ac
             conn.execute(damage)
         with store.read() as conn:
             assert link_reports.fan_totals(conn, REF, wanted) == before
+
+
+@pytest.mark.parametrize("sort", ["-revenue_net", "converted_at"])
+def test_a_page_of_many_fans_costs_what_one_of_few_does(sqlite_store: Store, sort: str) -> None:
+    """By what SQLite has to do: the index of the order is not walked beyond the page."""
+    dice = random.Random(2)
+    steps = []
+    with sqlite_store.write() as conn:
+        account = testing.make_account(conn, testing.make_team(conn).id).id
+    for ref, fans in ((REF, 200), (REF[:-1] + "B", 2_000)):
+        put(sqlite_store, account, {(ref, n): fan(dice, n) for n in range(fans)}, list(range(fans)))
+        with sqlite_store.read() as conn:
+            driver: Any = conn.connection.driver_connection
+            ticks = itertools.count()
+            driver.set_progress_handler(lambda ticks=ticks: next(ticks) and 0, 20)
+            page = link_reports.fans(conn, ref, FanFilter(), sort=sort, limit=10, offset=0, found=fans)
+            driver.set_progress_handler(None, 0)
+        assert len(page) == 10
+        steps.append(next(ticks))
+    assert 0 < steps[1] < 1.5 * steps[0]
