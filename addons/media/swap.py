@@ -1,4 +1,4 @@
-r"""Finds media URLs in JSON bytes and puts links to cached copies in their place (issue: swapping).
+r"""Finds media URLs in JSON bytes and puts links to cached copies in their place (contract 10).
 
 Works on the bytes, not on a parsed document: a URL counts at any depth, in any string, inside longer texts (message
 HTML), with `/` and `&` written plain or as JSON escapes. Bytes outside of a swapped URL are never touched.
