@@ -12,6 +12,7 @@
     checking: "Checking the account …",
   };
   let timer = null;
+  let turn = 0; // counts what the creator sent: a status that was asked for before it says nothing about it
   let told = false;
   let shown = "";
 
@@ -105,9 +106,12 @@
   }
 
   async function poll() {
+    const asked = turn;
     try {
-      render(await call("/status"));
+      const status = await call("/status");
+      if (asked === turn) render(status);
     } catch (problem) {
+      if (asked !== turn) return;
       if (problem.status === 404) {
         error(problem.message);
         show("failed");
@@ -123,6 +127,7 @@
       const button = form.querySelector("button[type=submit]");
       button.disabled = true;
       clearTimeout(timer);
+      turn += 1;
       fieldErrors(form, {});
       try {
         const status = await call(path, body());
