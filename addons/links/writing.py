@@ -9,6 +9,7 @@ import structlog
 from cachetools import LRUCache
 
 from addons.links import storing
+from addons.links.clicks import is_crawler
 from addons.links.records import Places, Record, parse_lines
 from addons.spool.writer import Spool
 
@@ -50,7 +51,9 @@ class ClickWriter:
         batch = await asyncio.to_thread(self._prepare, lines)
         await self._services.store.awrite(storing.store, batch, self._config, self._services.clock())
         for row in batch.rows:
-            if row["is_bot"] and row["user_agent"]:
+            if (
+                row["is_bot"] and row["user_agent"] and is_crawler(row["user_agent"])
+            ):  # not for a prefetch or an address
                 self.robots[row["user_agent"]] = True
 
     def _prepare(self, lines: Lines) -> storing.Batch:
