@@ -125,7 +125,7 @@ def fetch(  # noqa: PLR0917 (a query, spelled out)
     found = _run(conn, query, scope_id, keyed)
     at = to_micros(now or now_utc())
     if query.cells is not None:
-        by_key = {raw[0]: _plain_row(raw, query, query.cells, at) for raw in found}
+        by_key = _plain_rows(found, query, query.cells, at)
     else:
         raws = [_as_dict(raw, query) for raw in found]
         if "tags" in wanted:
@@ -254,9 +254,19 @@ def _check_column(t: CatalogTable, name: str) -> None:
     raise UnknownName(f"table {t.name} has no column {name!r} to read; there is {', '.join(near)}")
 
 
-def _plain_row(raw: Sequence[Any], query: _Query, cells: Cells, now_us: int) -> Row:
-    values = {name: raw[at] if convert is None else convert(raw[at]) for name, at, convert in cells}
-    return Row("/".join([str(raw[at]) for at in query.row_key]), values, max(0, now_us - raw[-1]) / 1_000_000)
+def _plain_rows(found: Iterable[Sequence[Any]], query: _Query, cells: Cells, now_us: int) -> dict[Any, Row]:
+    first, *more = query.row_key
+    rows = {}
+    for raw in found:
+        row_id = str(raw[first])
+        for part in more:
+            row_id += f"/{raw[part]}"
+        values = {}
+        for name, at, convert in cells:
+            value = raw[at]
+            values[name] = value if convert is None or value is None else convert(value)
+        rows[raw[0]] = Row(row_id, values, max(0, now_us - raw[-1]) / 1_000_000)
+    return rows
 
 
 def _as_dict(raw: Sequence[Any], query: _Query) -> dict[str, Any]:

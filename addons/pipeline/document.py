@@ -59,6 +59,11 @@ class Document:
         """The body with its edits; `body` itself where nothing was edited."""
         return self.body if not self.edits else self.root.raw.join(self._around)
 
+    def close(self) -> None:
+        """Free what was decoded; neither the document nor its nodes can be used any more."""
+        self.undo.clear()
+        self.root.release()
+
     def unwrap(self, node: Node) -> None:
         """Make a node inside the body the whole body."""
         if node is self.root:

@@ -280,19 +280,33 @@ class Node:
 
     def _keep(self) -> None:
         """Remember the state before an edit, for a rollback."""
-        if self.doc.recording:
+        if not self.doc.recording:
+            return
+        if not self._dirty and not self._kids and self._added is None:
+            self.doc.undo.append((self, None))
+        else:
             added = dict(self._added) if self._added is not None else None
             slots = list(self._slots) if self._slots is not None else None
             saved = (self._source, self.kind, self._parts, dict(self._kids), added, slots, self._dirty)
             self.doc.undo.append((self, saved))
 
     def restore(self, saved: Any) -> None:
-        """Back to a state that `_keep` remembered."""
+        """Back to a state that `_keep` remembered; None is that of a node as it was made."""
+        if saved is None:
+            self._kids, self._added, self._slots, self._dirty = {}, None, None, False
+            return
         self._source, self.kind, self._parts, self._kids, self._added, self._slots, self._dirty = saved
         self._seen = None
         for key, kid in self._kids.items():
             kid.key, kid.parent = key, self
         self._number()
+
+    def release(self) -> None:
+        """Let go of parent, document and children, so that they are freed at once and not when cycles are collected."""
+        kids, self._kids, self.parent, self._slots = self._kids, {}, None, None
+        del self.doc
+        for kid in kids.values():
+            kid.release()
 
     def _touch(self) -> None:
         node: Node | None = self

@@ -88,12 +88,15 @@ class Runner:
         root = x.state.get("base_url", "")
         context = StepContext(x.account, params, x.query, now=self._services.clock(), base_url=root)
         run = _Run(x, x.rule_id, doc, context)
-        await self._fetch(run, steps)
-        for step in steps:
-            if step.id not in run.failed:
-                _apply(run, step)
-        x.edits += doc.edits
-        return doc.render()
+        try:
+            await self._fetch(run, steps)
+            for step in steps:
+                if step.id not in run.failed:
+                    _apply(run, step)
+            x.edits += doc.edits
+            return doc.render()
+        finally:
+            doc.close()
 
     async def _fetch(self, run: _Run, steps: Sequence[BoundStep]) -> None:
         """Rows of all steps, one query per table and key column, on the body as it came."""
