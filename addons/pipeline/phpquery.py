@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote_plus
 
 MAX_PAIRS = 1000  # PHP's max_input_vars
@@ -66,6 +67,7 @@ def value_of(parsed: Iterable[Pair], name: str) -> str | None:
     return found
 
 
+@lru_cache(maxsize=1024)
 def dotted(name: str) -> str:
     """Laravel's spelling of a name in errors: `filter[total_spent]` → `filter.total_spent`."""
     return name.replace("[]", "").replace("[", ".").replace("]", "") if "[" in name else name
