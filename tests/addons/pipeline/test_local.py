@@ -51,7 +51,7 @@ async def test_failing_handlers_cost_nothing(bench: Bench, error: Exception, sta
     """ApiErrors are the answer, anything else a 500."""
     handle(bench, error)
     got = await bench.call("POST", "/api/{a}/notes", body=b'{"name":"x"}')
-    await bench.gateway.parts.meter.close()
+    await bench.gateway.parts.meter.flush()
     assert got.status == status
     assert await bench.gateway.parts.meter.balance(bench.team.id) == balance
 
