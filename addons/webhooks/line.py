@@ -31,6 +31,11 @@ class Pacing:
         return float(min(self.max_s, self.first_s * 2.0 ** min(failures - self.after, 20)))
 
 
+LEAST_AHEAD = 8  # per request at once: a burst of one account must not be all that is held
+QUICK_S = 1.0
+LONG_S = 4.0
+
+
 @dataclass(slots=True)
 class Target:
     """Where and how to send, as of `updated_at` of the webhook. `problem`: why nothing can be sent at all."""
@@ -42,15 +47,20 @@ class Target:
 
 
 class Line:
-    """`outstanding`: deliveries leased and not yet settled. Times are the event loop's."""
+    """`held`: ids of deliveries leased and not yet settled. Times are the event loop's.
+
+    How much is held follows how fast the endpoint is: a thousand slow or dead ones cost little memory.
+    """
 
     __slots__ = (
+        "_filled_at",
         "_lanes",
         "_pacing",
         "_ready",
+        "_window",
         "failures",
+        "held",
         "held_until",
-        "outstanding",
         "parallel",
         "running",
         "target",
@@ -59,13 +69,19 @@ class Line:
     def __init__(self, target: Target, pacing: Pacing, parallel: int) -> None:
         self.target = target
         self.parallel = parallel
-        self.outstanding = 0
+        self.held: set[int] = set()
         self.running = 0
         self.failures = 0
         self.held_until = 0.0
         self._pacing = pacing
         self._lanes: dict[str, deque[Leased]] = {}
         self._ready: deque[str] = deque()
+        self._window = LEAST_AHEAD * parallel
+        self._filled_at = 0.0
+
+    @property
+    def outstanding(self) -> int:
+        return len(self.held)
 
     @property
     def suspect(self) -> bool:
@@ -75,11 +91,22 @@ class Line:
     def queued(self) -> bool:
         return any(self._lanes.values())
 
-    def room(self, window: int, now: float) -> int:
-        """How many more deliveries to lease; asked for in portions, so that leases are few."""
+    def room(self, most: int, now: float) -> int:
+        """How many more deliveries to lease; asked for in portions, so that leases are few.
+
+        A portion that is soon gone doubles what is held, up to `most`; one that takes long halves it.
+        """
         if self.suspect:
             return 1 if self.outstanding == 0 and now >= self.held_until else 0
-        return window - self.outstanding if self.outstanding <= window // 2 else 0
+        if self.outstanding > min(self._window, most) // 2:
+            return 0
+        took, self._filled_at = now - self._filled_at, now
+        if took < QUICK_S:
+            self._window *= 2
+        elif took > LONG_S:
+            self._window //= 2
+        self._window = min(max(self._window, LEAST_AHEAD * self.parallel), most)
+        return self._window - self.outstanding
 
     def add(self, delivery: Leased) -> None:
         lane = self._lanes.get(delivery.lane)
@@ -87,7 +114,7 @@ class Line:
             lane = self._lanes[delivery.lane] = deque()
             self._ready.append(delivery.lane)
         lane.append(delivery)
-        self.outstanding += 1
+        self.held.add(delivery.id)
 
     def take_lane(self, now: float) -> str | None:
         """A lane that nobody works on and that may be worked on now; give it back with `give_back`."""
@@ -115,7 +142,7 @@ class Line:
             queue.clear()
         self._lanes = {lane: queue for lane, queue in self._lanes.items() if lane not in self._ready}
         self._ready.clear()
-        self.outstanding -= len(dropped)
+        self.held.difference_update(dropped)
         return dropped
 
     def heard(self, *, ok: bool, now: float, retry_after_s: float | None) -> None:

@@ -67,7 +67,7 @@ class DeliveryLoop:
         self._sender = Sender(self.services.config)
         flusher = asyncio.create_task(self._flush_forever(), name="webhooks-results")
         try:
-            while True:
+            while not flusher.done():
                 self._wake.clear()
                 try:
                     await self._turn()
@@ -76,6 +76,7 @@ class DeliveryLoop:
                     await asyncio.sleep(STORE_RETRY_S)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self._jobs.poll_interval_s)
+            flusher.result()  # it ends by an error only: what cannot be written must not stay unseen
         finally:
             await self._end(flusher)
 
@@ -125,7 +126,7 @@ class DeliveryLoop:
     async def _line(self, row: Endpoint) -> Line | None:
         """The line of a webhook, with its settings of now; None (and its queue given back) where it does not send."""
         line = self._lines.get(row.id)
-        if line is not None and (not row.sends or line.target.updated_at != row.updated_at):
+        if line is not None and (not row.sends or line.suspect or line.target.updated_at != row.updated_at):
             await self._give_back(line)
         if not row.sends:
             return None
@@ -155,16 +156,16 @@ class DeliveryLoop:
     async def _give_back(self, line: Line) -> None:
         dropped = line.drop_queue()
         if dropped:
-            await self.services.store.awrite(deliveries.release, self.name, dropped)
+            await self.services.store.awrite(deliveries.release, self.name, dropped, now=self.services.clock())
 
     async def _beat(self) -> None:
-        """Every third of a lease: holds on to what is held, and takes back what others lost."""
+        """Every third of a lease: holds on to what is held, and takes back what others lost, or this one by an error."""
         if time.monotonic() - self._beat_at < self._jobs.lease_s / 3:
             return
         self._beat_at = time.monotonic()
         store, now = self.services.store, self.services.clock()
-        if any(line.outstanding for line in self._lines.values()):
-            await store.awrite(deliveries.extend, self.name, lease_s=self._jobs.lease_s, now=now)
+        held = frozenset[int]().union(*(line.held for line in self._lines.values()))
+        await store.awrite(deliveries.extend, self.name, held, lease_s=self._jobs.lease_s, now=now)
         if await store.awrite(deliveries.sweep, now=now):
             log.info("webhook deliveries of a lost sender taken back")
 
@@ -245,7 +246,7 @@ class DeliveryLoop:
             del self._results[: len(batch)]
             for result in batch:
                 if (line := self._lines.get(result.delivery.webhook_id)) is not None:
-                    line.outstanding -= 1
+                    line.held.discard(result.delivery.id)
             for webhook_id in stopped:
                 log.warning("webhook stopped", webhook=webhook_id)
                 if (line := self._lines.get(webhook_id)) is not None:

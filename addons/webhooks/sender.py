@@ -94,8 +94,12 @@ class Sender:
 
     async def send(self, url: str | URL, secret: str | None, message: Message, timestamp: int) -> Outcome:
         """One try; never raises but for cancellation."""
-        body = message.body()
-        return await self.request("POST", url, message.headers(body, secret, timestamp), body)
+        try:
+            body = message.body()
+            headers = message.headers(body, secret, timestamp)
+        except ValueError as e:
+            return Outcome(0, error_type="protocol", error_message=_storable(f"No request can be made of it: {e}"))
+        return await self.request("POST", url, headers, body)
 
     async def request(
         self, method: str, url: str | URL, headers: Sequence[tuple[str, str]], body: bytes | None
@@ -108,7 +112,7 @@ class Sender:
                 return _judge(answer, text, started)
         except Exception as e:
             kind, text = _problem(e)
-            return Outcome(_ms(started), error_type=kind, error_message=text)
+            return Outcome(_ms(started), error_type=kind, error_message=_storable(text))
 
     async def _read(self, answer: aiohttp.ClientResponse) -> str | None:
         """The first bytes of the body. That it breaks off or never ends does not change what the status said."""
@@ -118,11 +122,15 @@ class Sender:
                 found += chunk
         except (aiohttp.ClientError, TimeoutError, OSError):
             answer.close()
-        text = bytes(found[: self._keep]).decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
-        return text or None
+        return _storable(bytes(found[: self._keep]).decode("utf-8", "replace")) or None
 
     async def close(self) -> None:
         await self._session.close()
+
+
+def _storable(text: str) -> str:
+    """Without what a store cannot hold: NUL, and halves of surrogate pairs, which error texts may quote."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def _judge(answer: aiohttp.ClientResponse, text: str | None, started: float) -> Outcome:

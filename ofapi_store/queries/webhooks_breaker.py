@@ -101,7 +101,7 @@ def settle_webhooks(conn: Connection, results: Iterable[Result], breaker: Breake
         _store(conn, webhook_id, health, row, now)
         if health.changed and health.state != "active":
             stopped.add(webhook_id)
-        if health.changed and health.state == "disabled":
+        if health.state == "disabled":  # now, or before: what was under way may have gone back to waiting
             _cancel(conn, webhook_id, now)
     return frozenset(stopped)
 

@@ -6,7 +6,7 @@ alone, so that one lane is never sent from two places at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -147,16 +147,22 @@ def _read(conn: Connection, ids: Sequence[int]) -> list[Leased]:
     return [rows[i] for i in ids if i in rows]
 
 
-def extend(conn: Connection, sender: str, *, lease_s: float, now: datetime) -> None:
-    """Holds everything that this sender has for longer."""
-    until = now + timedelta(seconds=lease_s)
-    conn.execute(update(DELIVERIES).where(LEASED, _D.lease_by == sender).values(lease_until=until))
+def extend(conn: Connection, sender: str, held: Collection[int], *, lease_s: float, now: datetime) -> None:
+    """Holds `held` for longer. What this sender leased and does not know of, after an error of the store, becomes free."""
+    leased = set(conn.execute(select(_D.id).where(LEASED, _D.lease_by == sender)).scalars())
+    release(conn, sender, sorted(leased.difference(held)), now=now)
+    if leased:
+        until = now + timedelta(seconds=lease_s)
+        conn.execute(update(DELIVERIES).where(LEASED, _D.lease_by == sender).values(lease_until=until))
 
 
-def release(conn: Connection, sender: str, ids: Sequence[int]) -> None:
-    """Gives back, untried."""
+def release(conn: Connection, sender: str, ids: Sequence[int], *, now: datetime) -> None:
+    """Gives back, untried. What belongs to a webhook that was disabled meanwhile ends, as its other deliveries have."""
     if ids:
         conn.execute(update(DELIVERIES).where(_D.id.in_(ids), _D.lease_by == sender, LEASED).values(**_FREE))
+        disabled = select(WEBHOOKS.c.id).where(WEBHOOKS.c.state == "disabled")
+        ended = update(DELIVERIES).where(_D.id.in_(ids), _D.state == "pending", _D.webhook_id.in_(disabled))
+        conn.execute(ended.values(state="cancelled", finished_at=now))
 
 
 def release_all(conn: Connection, sender: str) -> None:

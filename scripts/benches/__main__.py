@@ -27,7 +27,12 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--answered", type=int, default=100_000, help="links: clicks over two kill -9, 0 is none [100000]"
     )
-    parser.add_argument("--store", choices=["sqlite", "postgresql"], action="append", help="links: only this [both]")
+    parser.add_argument(
+        "--store", choices=["sqlite", "postgresql"], action="append", help="links, webhooks: only this [both]"
+    )
+    parser.add_argument(
+        "--dead", choices=webhooks.DEATHS, action="append", help="webhooks: how the dead endpoint is dead [both]"
+    )
     parser.add_argument("--part", choices=links.PARTS, action="append", help="links: only this [all three]")
     parser.add_argument("--web", action="store_true", help="memory: with mitmweb")
     parser.add_argument("--rules", type=Path, default=REPO / "rules", help="folder of rules [rules]")
@@ -49,7 +54,7 @@ def main(argv: list[str]) -> int:
         sys.stdout.write((json.dumps(found) if args.json else media.text(found)) + "\n")
         return 0 if media.reached(found) else 1
     if args.bench == "webhooks":
-        found = webhooks.run(args.events)
+        found = webhooks.run(args.events, args.store or webhooks.STORES, args.dead or webhooks.DEATHS)
         sys.stdout.write((json.dumps(found) if args.json else webhooks.text(found)) + "\n")
         return 0 if found["reached"] else 1
     if args.bench == "exports":

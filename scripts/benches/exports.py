@@ -23,7 +23,7 @@ from ofapi_store.queries import exports
 from ofapi_store.queries.transactions import TRANSACTIONS
 from ofapi_store.secrets import SecretBox
 
-ALLOWED_BYTES = {"csv": 150_000_000, "xlsx": 250_000_000}
+ALLOWED_BYTES = {"csv": 150_000_000, "xlsx": 150_000_000}
 START = datetime(2025, 1, 1, tzinfo=UTC)
 CHUNK = 20_000
 

@@ -215,10 +215,10 @@ async def test_a_receiver_that_hangs_leaves_room_for_others(
     sqlite_store: Store, rig_of: Callable[..., Any], receiver: Receiver
 ) -> None:
     """It holds a quarter of the worker's places, and each try ends in time."""
-    rig = await rig_of(sqlite_store, jobs={"concurrency": 8}, webhooks={"jitter": 0, "total_timeout_s": 0.3})
-    receiver.slow_s = 5.0
+    rig = await rig_of(sqlite_store, jobs={"concurrency": 8}, webhooks={"jitter": 0, "total_timeout_s": 1.0})
+    receiver.slow_s = 60.0
     rig.postback(receiver.url("/slow"), conversion_types=["new_subscriber"])
-    for _ in range(12):
+    for _ in range(6):
         rig.convert()
     rig.postback(receiver.url("/ok"), conversion_types=["new_subscriber"])
     rig.convert()

@@ -18,7 +18,7 @@ from addons.webhooks.sender import Sender
 from ofapi_store.engine import Store
 from ofapi_store.secrets import SecretBox
 
-CONFIG = {"network": {"allow_private": ["127.0.0.0/8"]}, "jobs": {"lease_s": 1.0, "poll_interval_s": 0.02}}
+CONFIG = {"network": {"allow_private": ["127.0.0.0/8"]}, "jobs": {"lease_s": 60.0, "poll_interval_s": 0.02}}
 
 
 def arrive(folder: str) -> None:

@@ -38,7 +38,8 @@ class Got:
 class Receiver:
     """`/ok…` 204, `/fail` 500, `/moved` 301, `/gone` 410, `/busy` 429, `/slow` waits, `/fragments` dribbles, `/cut` hangs up.
 
-    `broken`: `/ok` answers 500 as long as it is set.
+    `/held…` waits for `release`. `broken`: `/ok` answers 500 as long as it is set. `answers`: statuses that `/held…`
+    gives first, before its 204.
     """
 
     secret: str = "s3cret"
@@ -48,6 +49,8 @@ class Receiver:
     retry_after: str = "120"
     port: int = 0
     running: int = 0
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    answers: list[int] = field(default_factory=list)
     most: int = 0
 
     def url(self, path: str = "/ok") -> str:
@@ -84,6 +87,10 @@ class Receiver:
         name = request.path.strip("/").split("-")[0]
         if name == "slow":
             await asyncio.sleep(self.slow_s)
+        if name == "held":
+            await self.release.wait()
+            if self.answers:
+                return web.Response(status=self.answers.pop())
         if name == "fragments":
             return await self._dribble(request)
         if name == "cut":

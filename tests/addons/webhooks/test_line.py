@@ -70,8 +70,16 @@ def test_room_is_asked_for_in_portions() -> None:
     for number in range(4):
         one.add(delivery(number))
     assert one.room(4, 0) == 0
-    one.outstanding = 2
+    one.held -= {0, 1}
     assert one.room(4, 0) == 2
+
+
+def test_how_much_is_held_follows_how_fast_it_goes() -> None:
+    """Doubled while portions go within a second, halved when one takes longer than four, within bounds."""
+    one = line()
+    quick = [one.room(100, now / 10) for now in range(4)]
+    slow = [one.room(100, 10.0 * now) for now in range(1, 5)]
+    assert (quick, slow) == ([32, 64, 100, 100], [50, 25, 16, 16])
 
 
 def test_a_dropped_queue_is_counted_out() -> None:

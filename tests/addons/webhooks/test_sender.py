@@ -132,11 +132,11 @@ async def test_a_body_that_never_ends_is_left_alone_in_time() -> None:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    config = {"network": {"allow_private": ["127.0.0.0/8"]}, "webhooks": {"total_timeout_s": 0.3}}
+    config = {"network": {"allow_private": ["127.0.0.0/8"]}, "webhooks": {"total_timeout_s": 1.5}}
     outcome = await send(f"http://127.0.0.1:{port}/", **config)
     server.close()
     assert outcome.ok
-    assert outcome.duration_ms < 2000
+    assert outcome.duration_ms < 9000  # the default would be ten seconds
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:

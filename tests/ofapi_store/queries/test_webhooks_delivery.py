@@ -92,13 +92,52 @@ def test_results_of_a_lost_lease_are_left_out(store: Store, hook: str) -> None:
 
 def test_extended_leases_are_not_swept_and_released_ones_are_free(store: Store, hook: str) -> None:
     """A slow endpoint costs nobody its lease."""
-    take(store, "a", hook, 2)
+    held = take(store, "a", hook, 2)
     late = NOW + timedelta(seconds=29)
     with store.write() as conn:
-        deliveries.extend(conn, "a", lease_s=30, now=late)
+        deliveries.extend(conn, "a", [one.id for one in held], lease_s=30, now=late)
         assert deliveries.sweep(conn, now=late + timedelta(seconds=29)) == 0
         deliveries.release_all(conn, "a")
     assert len(take(store, "b", hook, 10)) == 6
+
+
+def test_what_a_sender_does_not_know_that_it_holds_is_freed(store: Store, hook: str) -> None:
+    """A lease whose answer was lost by an error of the store; otherwise it would be extended for ever."""
+    known, lost = take(store, "a", hook, 2)
+    with store.write() as conn:
+        deliveries.extend(conn, "a", [known.id], lease_s=30, now=NOW)
+    assert lost.id in {one.id for one in take(store, "b", hook, 10)}
+    assert take(store, "c", hook, 10) == []
+
+
+def test_what_is_given_back_of_a_disabled_webhook_ends(store: Store, hook: str) -> None:
+    """As what waited has; a late result of it does not wait for another try either."""
+    gone, late, queued = take(store, "a", hook, 3)
+    settle(store, "a", [result(gone, "gone", status_code=410)])
+    settle(store, "a", [result(late, "pending", next_at=NOW, status_code=500)])
+    with store.write() as conn:
+        deliveries.release(conn, "a", [queued.id], now=NOW)
+        assert webhooks.waiting(conn, [hook]) == {}
+
+
+def test_a_look_reads_no_more_than_the_next_delivery_of_each(store: Store, hook: str) -> None:
+    """PostgreSQL could as well hash everything that waits, to find out whether something does."""
+    plans: list[str] = []
+
+    def explain(conn: Connection, cursor: object, statement: str, parameters: object, *_: object) -> None:
+        raw = conn.connection.cursor()
+        head = "EXPLAIN" if store.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
+        plans.append("\n".join(str(row[-1]) for row in raw.execute(f"{head} {statement}", parameters)))
+
+    with store.write() as conn:
+        event.listen(conn, "before_cursor_execute", explain)
+        deliveries.endpoints(conn, [hook], now=NOW)
+        event.remove(conn, "before_cursor_execute", explain)
+    (plan,) = plans
+    assert plan.count("ix_deliveries_fresh") == plan.count("ix_deliveries_retries") == 1
+    asked = ("webhook_id = (webhooks.id)", "webhook_id)::text = (webhooks.id)", "webhook_id=?")
+    assert sum(plan.count(text) for text in asked) == 2
+    assert "hashed" not in plan
 
 
 def test_a_long_past_costs_nothing(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +156,7 @@ def test_a_long_past_costs_nothing(sqlite_store: Store, monkeypatch: pytest.Monk
         event.listen(conn, "before_cursor_execute", explain)
         deliveries.endpoints(conn, [made.id], now=NOW)
         leased = deliveries.lease(conn, "a", {made.id: 10}, lease_s=30, now=NOW)
-        deliveries.extend(conn, "a", lease_s=30, now=NOW)
+        deliveries.extend(conn, "a", [one.id for one in leased], lease_s=30, now=NOW)
         deliveries.sweep(conn, now=NOW)
         deliveries.settle(conn, "a", [result(leased[0])], Breaker(), now=NOW)
         deliveries.release_all(conn, "a")
