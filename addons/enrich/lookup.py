@@ -23,6 +23,7 @@ from addons.enrich.base import JsonPathText, JsonValue, Strict, at_path, dumps, 
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
 from addons.pipeline.exchange import Origin
+from addons.pipeline.items import Item, items_of
 from addons.pipeline.json_levels import text_of
 from addons.pipeline.node import Node
 from addons.pipeline.steps import Access, CompileContext, Row, RowQuery, RuleProblem, StepContext, TableUse
@@ -67,6 +68,8 @@ class LookupStep:
     when: FieldPath | None
     first: tuple[str, ...]
     """The members of a row that are looked at, so that no others need be decoded."""
+    flat: bool
+    """Nothing below those members is looked at or set."""
     access: Access
 
     def needs(self, doc: Document, x: StepContext) -> Iterable[RowQuery]:
@@ -93,11 +96,11 @@ class LookupStep:
                 values = done[key] = [(target, dumps(self._pick(wanted, row))) for target, wanted in self.targets]
             self._set(node, values, row, x)
 
-    def _set(self, node: Node, values: list[tuple[FieldPath, bytes]], row: Row | None, x: StepContext) -> None:
+    def _set(self, row_at: Node | Item, values: list[tuple[FieldPath, bytes]], row: Row | None, x: StepContext) -> None:
         origin = Origin(self.table, row.row_id, row.age_s) if row is not None else Origin(self.table, "")
         counts = x.counts
         for target, value in values:
-            parent = target.parent(node)
+            parent = row_at if isinstance(row_at, Item) else target.parent(row_at)
             if parent is None:
                 x.count("no_target")
                 continue
@@ -105,7 +108,14 @@ class LookupStep:
             parent.set(name, value, origin)
             counts[name] = counts.get(name, 0) + 1
 
-    def _rows(self, doc: Document, x: StepContext) -> Iterable[tuple[Node, str | None]]:
+    def _rows(self, doc: Document, x: StepContext) -> Iterable[tuple[Node | Item, str | None]]:
+        items = items_of(doc.root, self.each, self.first) if self.flat else None
+        if items is not None:
+            name = self.key.last
+            return [(item, key_of(item.peek(name))) for item in items[:MAX_ROWS]]
+        return self._nodes(doc, x)
+
+    def _nodes(self, doc: Document, x: StepContext) -> Iterable[tuple[Node, str | None]]:
         for node in self.each.find(doc.root)[:MAX_ROWS]:
             node.look(self.first)
             if node.kind == "object" and self._wanted(node, x):
@@ -159,6 +169,7 @@ class Lookup:
             only_where=conditions,
             when=when,
             first=tuple(sorted({path.fields[0] for path in paths if path.fields})),
+            flat=not conditions and when is None and all(len(path.fields) == 1 for path in paths),
             access=Access(
                 reads={join_path(params.each, key): ("by", column)},
                 writes=frozenset(join_path(params.each, t) for t in params.set),

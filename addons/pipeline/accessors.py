@@ -56,6 +56,15 @@ class Accessor:
                 break
         return nodes
 
+    def lists(self, node: Node) -> list[Node] | None:
+        """The lists whose items `find` gives; None where the path does not end in `[*]`."""
+        if not self.hops or self.hops[-1] is not _items:
+            return None
+        nodes = [node]
+        for hop in self.hops[:-1]:
+            nodes = hop(nodes)
+        return [found for found in nodes if found.kind == "array"]
+
     def _find_slow(self, node: Node) -> list[Node]:
         found: dict[tuple[str | int, ...], Node] = {}
         for datum in self.slow.find(node.value()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
@@ -26,15 +27,24 @@ def escaped(key: str | int) -> str:
     return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
 
 
+@dataclass(frozen=True, slots=True)
+class SomeMembers:
+    """Decoders that keep some members of an object and skip the others. `fields`: name → field, UNSET if absent."""
+
+    one: msgspec.json.Decoder[Any]
+    each: msgspec.json.Decoder[list[Any]]
+    fields: dict[str, str]
+
+
 @lru_cache(maxsize=256)
-def some_members(names: tuple[str, ...]) -> tuple[msgspec.json.Decoder[Any], dict[str, str]]:
-    """Decodes an object to a struct of its members of these names, UNSET if absent; and name → field of the struct."""
+def some_members(names: tuple[str, ...]) -> SomeMembers:
     at = {name: f"m{i}" for i, name in enumerate(names)}
     fields = [
         (field, msgspec.Raw | msgspec.UnsetType, msgspec.field(name=name, default=msgspec.UNSET))
         for name, field in at.items()
     ]
-    return msgspec.json.Decoder(type=msgspec.defstruct("SomeMembers", fields, gc=False)), at
+    kept: Any = msgspec.defstruct("Kept", fields, gc=False)
+    return SomeMembers(msgspec.json.Decoder(type=kept), msgspec.json.Decoder(type=list[kept]), at)
 
 
 def text_of(raw: bytes) -> str:

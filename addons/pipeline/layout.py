@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -53,6 +54,7 @@ def text(value: Node | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.raw
 
 
+@lru_cache(maxsize=1024)
 def quote(text: str) -> bytes:
     """JSON text of a string."""
     try:

@@ -1,209 +1,29 @@
-"""One value inside a `Document`: reads decode one level, writes splice. See `document.py`."""
+"""One value inside a `Document` that can be edited: writes splice. See `document.py`; reading is in `node_reading.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from addons.pipeline import json_scan, layout
-from addons.pipeline.exchange import Origin
-from addons.pipeline.json_levels import ARRAY, KINDS, OBJECT, VALUES, Kind, escaped, some_members, text_of
+from addons.pipeline import layout
+from addons.pipeline.json_levels import KINDS, Kind
 from addons.pipeline.layout import Slot
+from addons.pipeline.node_reading import ReadNode
 
 if TYPE_CHECKING:
-    from addons.pipeline.document import Document
+    from addons.pipeline.exchange import Origin
 
 
-class Node:
-    """A value. `raw`: its bytes as they are now. Reads never raise for a value of another kind; they give None.
-
-    Life of a container: decoded lazily into `_parts` (name → original bytes); new members wait in `_added`; the first
-    edit of anything else lays all members out as `_slots`.
+class Node(ReadNode):
+    """A value. New members wait in `_added`, those of items that are no nodes yet in `_fresh`; the first edit of anything
+    else lays all members out as `_slots`.
     """
 
-    __slots__ = ("_added", "_dirty", "_kids", "_parts", "_seen", "_slots", "_source", "doc", "key", "kind", "parent")
+    __slots__ = ()
 
-    def __init__(self, doc: Document, source: bytes | msgspec.Raw, parent: Node | None, key: str | int) -> None:
-        self.doc = doc
-        self._source: bytes | msgspec.Raw = source
-        self.parent = parent
-        self.key = key
-        self.kind: Kind = KINDS.get(memoryview(source)[0], "number")
-        self._parts: dict[str, msgspec.Raw] | list[msgspec.Raw] | None = None
-        self._seen: tuple[Any, dict[str, str]] | None = None
-        self._kids: dict[str | int, Node] = {}
-        self._added: dict[str, Node | bytes] | None = None
-        self._slots: list[Slot] | None = None
-        self._dirty = False
-
-    # -- reading ---------------------------------------------------------------------------------------------------
-
-    @property
-    def raw(self) -> bytes:
-        """The JSON text of this value, edits included."""
-        return self._render() if self._dirty else bytes(self._source)
-
-    @property
-    def pointer(self) -> str:
-        """JSON Pointer (RFC 6901) from the root as it is now."""
-        found = ""
-        node: Node = self
-        while node.parent is not None:
-            found = f"/{escaped(node.key)}{found}"
-            node = node.parent
-        return found
-
-    def get(self, name: str) -> Node | None:
-        """The member of that name; None where there is none or this is no object."""
-        if self.kind != "object":
-            return None
-        if self._slots is not None:
-            found = self._slot(name)
-            return self._slot_node(found) if found is not None else None
-        kid = self._kids.get(name)
-        if kid is not None:
-            return kid
-        if self._added is not None and (new := self._added.get(name)) is not None:
-            if isinstance(new, bytes):
-                new = self._added[name] = Node(self.doc, new, self, name)
-            return new
-        part = self._members().get(name)
-        return self._kid(name, part) if part is not None else None
-
-    def look(self, names: tuple[str, ...]) -> None:
-        """Decode these members of an object and no others, for `peek`, `has` and `set`: of a wide object the cheapest."""
-        if self.kind != "object" or self._parts is not None or self._seen is not None:
-            return
-        decoder, fields = some_members(names)
-        try:
-            self._seen = decoder.decode(self._source), fields
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return
-
-    def peek(self, name: str) -> bytes | None:
-        """The JSON text of a member as it is now, without making a node of it."""
-        if self.kind != "object":
-            return None
-        if self._slots is None and name not in self._kids and not (self._added and name in self._added):
-            return self._part(name)
-        found = self.get(name)
-        return None if found is None else found.raw
-
-    def has(self, name: str) -> bool:
-        """Whether the object has a member of that name."""
-        if self.kind != "object" or self._slots is not None:
-            return self.get(name) is not None
-        return (self._added is not None and name in self._added) or self._part(name) is not None
-
-    def _part(self, name: str) -> bytes | None:
-        """A member's bytes in the source."""
-        if self._seen is not None and (field := self._seen[1].get(name)) is not None:
-            seen = getattr(self._seen[0], field)
-            return None if seen is msgspec.UNSET else bytes(seen)
-        part = self._members().get(name)
-        return None if part is None else bytes(part)
-
-    def at(self, index: int) -> Node | None:
-        """The item at `index` (negative: from the end); None where there is none or this is no list."""
-        if self.kind != "array":
-            return None
-        size = len(self)
-        if not -size <= index < size:
-            return None
-        index %= size
-        if self._slots is not None:
-            return self._slot_node(index)
-        return self._kids.get(index) or self._kid(index, self._list()[index])
-
-    def child(self, step: str | int) -> Node | None:
-        """`get` or `at`, by the type of `step`."""
-        return self.at(step) if isinstance(step, int) else self.get(step)
-
-    def items(self) -> Iterator[tuple[str, Node]]:
-        """Members of an object in order, a duplicate key once with its last value."""
-        if self.kind == "object":
-            for name in self._names():
-                found = self.get(name)
-                if found is not None:
-                    yield name, found
-
-    def children(self) -> list[Node]:
-        """Items of a list or values of an object's members, in order."""
-        if self.kind == "array":
-            if self._slots is not None:
-                return [self._slot_node(index) for index in range(len(self._slots))]
-            kids, parts = self._kids, self._list()
-            if not kids:
-                self._kids = kids = {i: Node(self.doc, part, self, i) for i, part in enumerate(parts)}
-                return list(kids.values())
-            return [kids.get(i) or self._kid(i, part) for i, part in enumerate(parts)]
-        return [value for _, value in self.items()]
-
-    def __len__(self) -> int:
-        if self._slots is not None and self.kind == "array":
-            return len(self._slots)
-        if self.kind == "array":
-            return len(self._list())
-        return len(self._names()) if self.kind == "object" else 0
-
-    def __bool__(self) -> bool:
-        return True
-
-    def value(self) -> Any:
-        """Decoded: dict, list, str, int, Decimal (numbers with fraction or exponent), bool or None."""
-        text = self.raw
-        if self.kind == "string":
-            return text_of(text)
-        if self.kind == "null":
-            return None
-        if self.kind == "number" and len(text) < 18 and text.isdigit():
-            return int(text)
-        return VALUES.decode(text.decode("utf-8", "surrogateescape"))
-
-    def load(self) -> bool:
-        """Decode this level now, strictly. False for what has no level. Raises msgspec's errors, RecursionError."""
-        if self.kind == "object":
-            self._parts = OBJECT.decode(self._source)
-        elif self.kind == "array":
-            self._parts = ARRAY.decode(self._source)
-        return self._parts is not None
-
-    def _names(self) -> list[str]:
-        if self._slots is not None:
-            return list(dict.fromkeys(slot.name for slot in self._slots))
-        return [*self._members(), *(self._added or ())]
-
-    def _kid(self, key: str | int, part: msgspec.Raw) -> Node:
-        node = Node(self.doc, part, self, key)
-        self._kids[key] = node
-        return node
-
-    def _members(self) -> dict[str, msgspec.Raw]:
-        if self._parts is None:
-            try:
-                self._parts = OBJECT.decode(self._source)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                raw = bytes(self._source)
-                self._parts = {
-                    json_scan.key_text(raw[s.key_start : s.key_end]): msgspec.Raw(raw[s.value_start : s.value_end])
-                    for s in json_scan.members(raw)
-                }
-        assert isinstance(self._parts, dict)
-        return self._parts
-
-    def _list(self) -> list[msgspec.Raw]:
-        if self._parts is None:
-            try:
-                self._parts = ARRAY.decode(self._source)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                raw = bytes(self._source)
-                self._parts = [msgspec.Raw(raw[a:b]) for a, b in json_scan.items(raw)]
-        assert isinstance(self._parts, list)
-        return self._parts
-
-    # -- writing ---------------------------------------------------------------------------------------------------
+    def _make(self, key: str | int, source: bytes | msgspec.Raw) -> Node:
+        return Node(self.doc, source, self, key)
 
     def set(self, name: str, value: bytes, origin: Origin | None = None) -> None:
         """Add or replace a member of an object. A new member goes in before the closing brace."""
@@ -223,6 +43,21 @@ class Node:
             self._added[name] = value
         self._touch()
         self.doc.record(self.pointer, name, old, value, origin)
+
+    def add_to(self, index: int, name: str, value: bytes) -> bool:
+        """A new last member for the object at `index`, known not to have it. False where that must be `set` on its node."""
+        if self._slots is not None or index in self._kids:
+            return False
+        if self._fresh is None:
+            self._fresh = {}
+        added = self._fresh.setdefault(index, {})
+        if name in added:
+            return False
+        added[name] = value
+        if self.doc.recording:
+            self.doc.undo.append((self, (index, name)))
+        self._touch()
+        return True
 
     def remove(self, key: str | int) -> None:
         """Take a member or an item out, with its separator. Nothing happens where it is absent."""
@@ -272,7 +107,7 @@ class Node:
         self._source = value
         self.kind = KINDS.get(memoryview(value)[0], "number")
         self._parts, self._seen, self._kids = None, None, {}
-        self._added, self._slots, self._dirty = None, None, False
+        self._added, self._fresh, self._slots, self._dirty = None, None, None, False
 
     def _must_be(self, kind: Kind) -> None:
         if self.kind != kind:
@@ -287,19 +122,30 @@ class Node:
         else:
             added = dict(self._added) if self._added is not None else None
             slots = list(self._slots) if self._slots is not None else None
-            saved = (self._source, self.kind, self._parts, dict(self._kids), added, slots, self._dirty)
+            fresh = {i: dict(more) for i, more in self._fresh.items()} if self._fresh is not None else None
+            saved = (self._source, self.kind, self._parts, dict(self._kids), added, fresh, slots, self._dirty)
             self.doc.undo.append((self, saved))
 
     def restore(self, saved: Any) -> None:
-        """Back to a state that `_keep` remembered; None is that of a node as it was made."""
+        """Back to a state that `_keep` or `add_to` remembered; None is that of a node as it was made."""
         if saved is None:
-            self._kids, self._added, self._slots, self._dirty = {}, None, None, False
+            self._kids, self._added, self._fresh, self._slots, self._dirty = {}, None, None, None, False
             return
-        self._source, self.kind, self._parts, self._kids, self._added, self._slots, self._dirty = saved
+        if len(saved) == 2:
+            self._take_back(*saved)
+            return
+        self._source, self.kind, self._parts, self._kids, self._added, self._fresh, self._slots, self._dirty = saved
         self._seen = None
         for key, kid in self._kids.items():
             kid.key, kid.parent = key, self
         self._number()
+
+    def _take_back(self, index: int, name: str) -> None:
+        """Undo `add_to`, though a node may have been made of the item since."""
+        kid, fresh = self._kids.get(index), self._fresh
+        added = kid._added if kid is not None else fresh.get(index) if fresh is not None else None
+        if added is not None:
+            added.pop(name, None)
 
     def release(self) -> None:
         """Let go of parent, document and children, so that they are freed at once and not when cycles are collected."""
@@ -315,22 +161,6 @@ class Node:
             node = node.parent
 
     # -- layout ----------------------------------------------------------------------------------------------------
-
-    def _slot(self, name: str) -> int | None:
-        """The last slot of that name."""
-        assert self._slots is not None
-        for index in range(len(self._slots) - 1, -1, -1):
-            if self._slots[index].name == name:
-                return index
-        return None
-
-    def _slot_node(self, index: int) -> Node:
-        """The value of a slot as a node."""
-        assert self._slots is not None
-        slot = self._slots[index]
-        if isinstance(slot.value, bytes):
-            slot.value = Node(self.doc, slot.value, self, slot.name if self.kind == "object" else index)
-        return slot.value
 
     def _replace_slot(self, name: str, new: Node) -> bytes | None:
         slots = self._slots = self._lay_out()
@@ -354,6 +184,7 @@ class Node:
         if self._slots is not None:
             return list(self._slots)
         raw = bytes(self._source)
+        self._make_fresh()
         if self.kind == "object":
             slots = layout.object_slots(raw, self._members(), self._kids)
         else:
@@ -368,7 +199,7 @@ class Node:
             return bytes(self._source)
         if self._slots is None:
             changed = [key for key, kid in self._kids.items() if kid._dirty]
-            spliced = self._splice(changed) if changed else self._source
+            spliced = self._splice(changed) if changed or self._fresh else self._source
             if spliced is not None:
                 return layout.with_added(spliced, self._added) if self._added else bytes(spliced)
             self._slots = self._lay_out()
@@ -381,6 +212,7 @@ class Node:
             joined = self._join_items()
             if joined is not None:
                 return joined
+            changed += self._make_fresh()
         raw = bytes(self._source)
         spans = layout.spans(raw, self._members() if self.kind == "object" else self._list())
         if spans is None:
@@ -399,4 +231,14 @@ class Node:
         if comma is None:
             return None
         texts = [kid.raw if (kid := kids.get(i)) is not None and kid._dirty else part for i, part in enumerate(parts)]
+        for index, added in (self._fresh or {}).items():
+            if added:
+                texts[index] = layout.with_added(parts[index], added)
         return b"".join((b"[", comma.join(texts), b"]"))
+
+    def _make_fresh(self) -> list[str | int]:
+        """Nodes for all items that have new members and are none yet; gives their indexes."""
+        fresh = list(self._fresh or ())
+        for index in fresh:
+            self._kid(index, self._list()[index])
+        return [*fresh]
