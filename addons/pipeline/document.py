@@ -57,7 +57,8 @@ class Document:
 
     def render(self) -> bytes:
         """The body with its edits; `body` itself where nothing was edited."""
-        return self.body if not self.edits else self.root.raw.join(self._around)
+        before, after = self._around
+        return self.body if not self.edits else b"".join((before, *self.root.chunks(), after))
 
     def close(self) -> None:
         """Free what was decoded; neither the document nor its nodes can be used any more."""

@@ -14,6 +14,7 @@ from addons.pipeline import json_scan
 if TYPE_CHECKING:
     from addons.pipeline.node import Node
 
+Chunk = bytes | memoryview | msgspec.Raw
 Spans = dict[str | int, tuple[int, int]]
 COLON = ord(":")
 
@@ -111,14 +112,14 @@ def comma_of(raw: bytes | msgspec.Raw, parts: Sequence[msgspec.Raw]) -> bytes | 
     return None
 
 
-def with_added(raw: bytes | msgspec.Raw, added: Mapping[str, Node | bytes]) -> bytes:
+def added(raw: Chunk, new: Mapping[str, Node | bytes]) -> list[Chunk]:
     """An object with new members at its end; whitespace before the closing brace stays there."""
-    new = b",".join([b"%b:%b" % (quote(name), text(value)) for name, value in added.items()])
+    more = b",".join([b"%b:%b" % (quote(name), text(value)) for name, value in new.items()])
     view = memoryview(raw)
     end = len(view) - 1
     while view[end - 1] in b" \t\n\r":
         end -= 1
-    return b"".join((view[:end], b"," if end > 1 else b"", new, view[end:]))
+    return [view[:end], b"," if end > 1 else b"", more, view[end:]]
 
 
 def spans(raw: bytes, parts: Mapping[str, msgspec.Raw] | Sequence[msgspec.Raw]) -> Spans | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from addons.pipeline import layout
 from addons.pipeline.json_levels import KINDS, Kind
-from addons.pipeline.layout import Slot
+from addons.pipeline.layout import Chunk, Slot
 from addons.pipeline.node_reading import ReadNode
 
 if TYPE_CHECKING:
@@ -195,18 +195,26 @@ class Node(ReadNode):
         return slots
 
     def _render(self) -> bytes:
-        if self.kind not in ("object", "array"):
-            return bytes(self._source)
+        return b"".join(self.chunks())
+
+    def chunks(self) -> list[Chunk]:
+        """`raw` in pieces: joined once at the root, so that a large body is copied once and not at each level."""
+        if not self._dirty or self.kind not in ("object", "array"):
+            return [self._source]
         if self._slots is None:
             changed = [key for key, kid in self._kids.items() if kid._dirty]
-            spliced = self._splice(changed) if changed or self._fresh else self._source
-            if spliced is not None:
-                return layout.with_added(spliced, self._added) if self._added else bytes(spliced)
+            whole: list[Chunk] = [self._source]
+            pieces = self._splice(changed) if changed or self._fresh else whole
+            if pieces is not None and self._added:
+                return layout.added(pieces[0] if len(pieces) == 1 else b"".join(pieces), self._added)
+            if pieces is not None:
+                return pieces
             self._slots = self._lay_out()
         body = b",".join([s.before + s.key + s.colon + s.text() + s.after for s in self._slots])
-        return b"{" + body + b"}" if self.kind == "object" else b"[" + body + b"]"
+        opening, closing = (b"{", b"}") if self.kind == "object" else (b"[", b"]")
+        return [opening, body, closing]
 
-    def _splice(self, changed: list[str | int]) -> bytes | None:
+    def _splice(self, changed: list[str | int]) -> list[Chunk] | None:
         """The source with changed children put in; None where their places take a scan to find."""
         if self.kind == "array":
             joined = self._join_items()
@@ -217,24 +225,28 @@ class Node(ReadNode):
         spans = layout.spans(raw, self._members() if self.kind == "object" else self._list())
         if spans is None:
             return None
-        out: list[bytes] = []
-        at = 0
+        view, out, at = memoryview(raw), list[Chunk](), 0
         for start, end, key in sorted((*spans[key], key) for key in changed):
-            out += (raw[at:start], self._kids[key].raw)
+            out += (view[at:start], *self._kids[key].chunks())
             at = end
-        return b"".join((*out, raw[at:]))
+        return [*out, view[at:]]
 
-    def _join_items(self) -> bytes | None:
+    def _join_items(self) -> list[Chunk] | None:
         """A list with nothing or one blank after each comma, with the changed ones put in; None where it is spaced else."""
-        parts, kids = self._list(), self._kids
+        parts, kids, fresh = self._list(), self._kids, self._fresh or {}
         comma = layout.comma_of(self._source, parts)
         if comma is None:
             return None
-        texts = [kid.raw if (kid := kids.get(i)) is not None and kid._dirty else part for i, part in enumerate(parts)]
-        for index, added in (self._fresh or {}).items():
-            if added:
-                texts[index] = layout.with_added(parts[index], added)
-        return b"".join((b"[", comma.join(texts), b"]"))
+        out: list[Chunk] = []
+        for index, part in enumerate(parts):
+            out.append(comma if out else b"[")
+            if added := fresh.get(index):
+                out += layout.added(part, added)
+            elif (kid := kids.get(index)) is not None and kid._dirty:
+                out += kid.chunks()
+            else:
+                out.append(part)
+        return [*out, b"]"] if out else [b"[]"]
 
     def _make_fresh(self) -> list[str | int]:
         """Nodes for all items that have new members and are none yet; gives their indexes."""
