@@ -41,7 +41,7 @@ def run(  # noqa: PLR0917 (the options of the command)
     stores: Sequence[str] = STORES,
     parts: Sequence[str] = PARTS,
 ) -> dict[str, Any]:
-    """Everything that issue 4 sets a figure for, or some `parts` of it. `answered` 0: no kills."""
+    """All measurements of links, or some `parts` of them. `answered` 0: no kills."""
     reports = {name: _reports(rules, name, [SMALL, clicks]) for name in stores} if "reports" in parts else {}
     rate = redirect.rate(rules, seconds, rounds, say) if "redirect" in parts else None
     killed = redirect.kills(rules, answered, KILLS, say) if answered and "kills" in parts else None

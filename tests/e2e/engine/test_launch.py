@@ -133,7 +133,7 @@ async def test_rules_follow_their_files_under_traffic(tmp_path: Path) -> None:
 
 
 async def test_mitmweb_over_the_real_gateway(tmp_path: Path) -> None:
-    """`--web` shows the comment of the issue and the edits with their origin."""
+    """`--web` shows the one-line comment and the edits with their origin."""
     async with prepared(tmp_path) as (stack, _), serving(stack, web=True) as where:
         assert where.web
         assert where.web_password
