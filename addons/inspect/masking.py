@@ -64,7 +64,8 @@ def mask_target(target: str) -> str:
     """A request target with secret query values, and tokens that open a page, replaced."""
     if "?" in target:
         path, _, query = target.partition("?")
-        target = f"{path}?{_FORM.sub(rb'\g<1>' + _MASK, query.encode('utf-8', 'surrogateescape')).decode()}"
+        masked = _FORM.sub(rb"\g<1>" + _MASK, query.encode("utf-8", "surrogateescape"))
+        target = f"{path}?{masked.decode('utf-8', 'surrogateescape')}"
     return _TOKEN_PATHS.sub(rf"\g<1>{MASK}", target)
 
 
