@@ -134,12 +134,10 @@ def row_of(record: Record, places: Places) -> dict[str, Any]:
 
 
 def _query(text: str) -> dict[str, str]:
-    if not text:
-        return {}
-    try:
-        return {pair.name: clean(pair.value) for pair in reversed(phpquery.pairs(text))}
-    except phpquery.TooManyParameters:
-        return {}
+    """Of equal names the first one counts, and of very many parameters the first thousand."""
+    most = phpquery.MAX_PAIRS
+    sent = "&".join(text.split("&", most)[:most])
+    return {pair.name: clean(pair.value) for pair in reversed(phpquery.pairs(sent))}
 
 
 def _short(text: str | None) -> str | None:

@@ -117,7 +117,7 @@ class Redirects:
             ip=ip,
             user_agent=agent,
             referrer=clean(x.request.headers.get("referer")),
-            query=x.path.query if x.path is not None else "",
+            query=_query_of(x),
             is_prefetch=prefetch,
         )
         if not self._config.store_ip:
@@ -185,6 +185,12 @@ class Redirects:
             text = "Redirects by where they led: pool, shared (all links are held), profile (no link is ready), …"
             self._counter = Counter("ofapi_redirects", text, ["outcome"], registry=metrics.registry)
         self._counter.labels(outcome).inc()
+
+
+def _query_of(x: Exchange) -> str:
+    """As sent; bytes that are no UTF-8 become U+FFFD, as they do where they came percent-encoded."""
+    text = x.path.query if x.path is not None else ""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _read(conn: Connection, ulid: str) -> tuple[SmartRow | None, list[PoolRow]]:
