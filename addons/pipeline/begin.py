@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from addons.pipeline.errors import ApiError
+from addons.pipeline.forwarded import believed
 from addons.pipeline.matcher import METHODS
 from addons.pipeline.mounts import PUBLIC
 from addons.pipeline.paths import canonical_path
@@ -19,6 +20,8 @@ ALLOW = ", ".join(METHODS)
 
 def route(parts: Parts, x: Exchange) -> None:
     """Fill in what the request line and headers decide. Raises ApiError for what cannot be served at all."""
+    if x.entry.kind == "reverse":
+        x.entry = believed(x.entry, x.request.headers, parts.config.listen.trusted_proxies)
     check_size(parts, x.request)
     if x.request.method not in METHODS:
         raise method_not_allowed(x.request.method, METHODS)
