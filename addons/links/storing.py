@@ -59,8 +59,11 @@ def store(conn: Connection, batch: Batch, config: Links, now: datetime) -> int:
 def _mark_duplicates(
     conn: Connection, rows: list[dict[str, Any]], yesterdays: Mapping[str, str], window: timedelta
 ) -> None:
-    """A click of a visitor whose first click is less than the window away, whichever way the clock went in between."""
-    names = {row["id"]: (row["visitor"], yesterdays[row["id"]]) for row in rows}
+    """A click of a visitor whose first click is less than the window away, whichever way the clock went in between.
+
+    What a robot did, or a browser that fetched ahead, makes no duplicate of the visit that follows.
+    """
+    names = {row["id"]: tuple(_apart(v, row) for v in (row["visitor"], yesterdays[row["id"]])) for row in rows}
     keys = {(row["smart_link_id"], name) for row in rows for name in names[row["id"]]}
     seen = clicks.visitors(conn, keys)
     fresh: dict[tuple[str, str], tuple[str, datetime]] = {}
@@ -72,7 +75,8 @@ def _mark_duplicates(
             (s for name in names[row["id"]] if (s := seen.get((link, name))) and abs(at - s[1]) < window), None
         )
         if first is None:
-            seen[link, row["visitor"]] = fresh[link, row["visitor"]] = (row["id"], at)
+            own_name = names[row["id"]][0]
+            seen[link, own_name] = fresh[link, own_name] = (row["id"], at)
             continue
         row["is_duplicate"] = True
         if (link, first[0]) in own:
@@ -81,6 +85,11 @@ def _mark_duplicates(
             repeats[link, first[0]] += 1
     clicks.note_visitors(conn, fresh)
     clicks.add_gross(conn, repeats)
+
+
+def _apart(visitor: str, row: Mapping[str, Any]) -> str:
+    """The visitor's id among those of people, or of robots: ids are hexadecimal, so `r` begins none of a person's."""
+    return f"r{visitor[1:]}" if row["is_bot"] else visitor
 
 
 def _hold(conn: Connection, rows: Sequence[Mapping[str, Any]], window: timedelta) -> None:

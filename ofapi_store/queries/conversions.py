@@ -23,6 +23,7 @@ DAYS: Table = ConversionDay.__table__  # type: ignore[assignment]
 CLICKS: Table = Click.__table__  # type: ignore[assignment]
 TYPES = ("new_subscriber", "new_transaction", "message_received", "fan_sent_1_message", "fan_sent_3_messages")
 _DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
 _DAY_MICROS = 86_400_000_000
 
 Key = tuple[str, int, str, str]  # (smart link, fan, type, fact)
@@ -272,17 +273,22 @@ def flags_before(
 def clicks_before(
     conn: Connection, claims: Sequence[tuple[int, datetime]], *, window: timedelta, slack: timedelta
 ) -> dict[tuple[int, datetime], tuple[str, bool, bool]]:
-    """(pool link, time of a claim) → the latest click that held the pool link within `window` before (`slack` after)."""
+    """(pool link, time of a claim) → the latest click that held the pool link within `window` before.
+
+    Upstream's times are whole seconds, so a click of the claim's own second is one before it. Where there is none, the
+    first click within `slack` after it: upstream's clock and ours may differ.
+    """
     out: dict[tuple[int, datetime], tuple[str, bool, bool]] = {}
     c = CLICKS.c
     for pool, at in claims:
-        query = (
-            select(c.id, c.is_bot, c.is_duplicate)
-            .where(c.pool_id == pool, c.id > ulid_at(at - window), c.id < ulid_at(at + slack))
-            .order_by(c.id.desc())
-            .limit(1)
-        )
-        row = conn.execute(query).first()
-        if row is not None:
-            out[pool, at] = (row.id, row.is_bot, row.is_duplicate)
+        now = at.replace(microsecond=0) + _SECOND
+        spans = ((at - window, now, c.id.desc()), (now, at + slack, c.id))
+        for start, end, order in spans:
+            query = select(c.id, c.is_bot, c.is_duplicate).where(
+                c.pool_id == pool, c.id >= ulid_at(start), c.id < ulid_at(end)
+            )
+            row = conn.execute(query.order_by(order).limit(1)).first()
+            if row is not None:
+                out[pool, at] = (row.id, row.is_bot, row.is_duplicate)
+                break
     return out

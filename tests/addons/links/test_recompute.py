@@ -202,6 +202,28 @@ def test_a_subscription_belongs_to_the_click_before_it(case) -> None:
     assert case.totals(str(case.pks[REAL[2]])).subs == 2
 
 
+@pytest.mark.parametrize(
+    ("clicked", "credited"),
+    [
+        ([0, 5.5], 0),  # the next visitor of a shared link came after the subscription
+        ([0, 4, 5.01], 2),  # 0.6 s later: within the second that upstream names
+        ([0, 5.9], 0),
+        ([5.5, 5.9], 0),  # only later ones: clocks differ
+        ([6.1], None),
+        ([5 - 360], 0),
+        ([5 - 360.01], None),
+    ],
+)
+def test_clicks_around_a_subscription(case, clicked, credited) -> None:
+    """The latest of the six hours before; else the first of the minute after."""
+    ids = [case.click(minutes, f"v{n}") for n, minutes in enumerate(clicked)]
+    case.claim(REAL[2], 1, 5, None)
+    case.work()
+    with case.opened.read() as conn:
+        fans = link_reports.fans(conn, case.smart, FanFilter(), sort="converted_at", limit=9, offset=0)
+    assert [fan.click_id for fan in fans] == ([] if credited is None else [ids[credited]])
+
+
 def test_a_claim_that_is_seen_before_its_click_is_stored(case) -> None:
     """The click marks the fan again, so that nothing is lost to the order in which two processes write."""
     case.claim(REAL[2], 1, 10, None)
