@@ -1,6 +1,7 @@
 """Walking upstream to fill the store: by the rules of the gateway, page by page, resumable after any kill.
 
-A first walk is full; later ones ask for what is new since the last, and everything again every `sync.full_every_days`.
+A first walk is full; later ones ask for what is new since the last, for payments whose status is not their last, and for
+the fans of links who were renewed; and for everything again every `sync.full_every_days`.
 Each page is stored before the cursor moves on, so a page may be asked for twice and never be left out.
 """
 
@@ -16,13 +17,16 @@ import orjson
 
 from addons.jobs.registry import GiveUp, Job, JobKind, RetryLater
 from addons.jobs.upstream_client import Refused, SessionExpired, Unavailable, UpstreamClient, query_text
+from addons.links import observed
 from addons.pipeline.ingesting import ingest_sights
 from addons.pipeline.observing import observed_rows
 from addons.pipeline.pagination import PageKind, PageSpec, next_query
 from ofapi_store import catalog, outbox
-from ofapi_store.queries import accounts, links, sync
+from ofapi_store.queries import accounts, link_dirty, links, sync, transactions
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from addons.config import Config
     from addons.pipeline.plan import CompiledRule
     from addons.pipeline.services import Services
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 KIND = "sync.account"
 BEGINNING = "2016-01-01 00:00:00"
 OVERLAP = timedelta(days=2)
+OPEN_FOR = timedelta(days=31)
+"""How long a payment may wait for its last status: upstream holds payments back for some weeks at most."""
 PAUSED = frozenset({"session_expired", "reauthenticating", "disconnected"})
 
 
@@ -149,7 +155,7 @@ class Sync:
         end = {"seen_at": began_at, "full_at": began_at if position["full"] else position.get("full_at")}
         if "counts" in position:
             end["counts"] = position["counts"]
-        await self._save(name, end, completed=True)
+        await self._services.store.awrite(_end, self._client.account.id, name, end, self._services.clock())
 
     def _is_full(self, position: Mapping[str, Any], now: datetime) -> bool:
         last = position.get("full_at")
@@ -160,12 +166,24 @@ class Sync:
     async def _list(self, name: str, position: dict[str, Any]) -> None:
         both = LISTS[name]
         listing = both.full if position["full"] or both.recent is None else both.recent
-        seen = position.get("seen_at")
-        since = None if position["full"] or seen is None else datetime.fromisoformat(seen) - OVERLAP
-        start = position.get("query") or listing.query(since, self._services.clock())
+        start = position.get("query") or listing.query(await self._since(name, position), self._services.clock())
         async for page in self._pages(listing, {}, start):
             position["query"] = page.next
             await self._save(name, position)
+
+    async def _since(self, name: str, position: Mapping[str, Any]) -> datetime | None:
+        """From when on a later walk asks, None for all: a little before the last one; payments from the oldest open one on."""
+        seen = position.get("seen_at")
+        if position["full"] or seen is None:
+            return None
+        since = datetime.fromisoformat(seen) - OVERLAP
+        if name == "transactions":
+            back = self._services.clock() - OPEN_FOR
+            oldest = await self._services.store.aread_slow(
+                transactions.oldest_open, self._client.account.id, since=back
+            )
+            since = min(since, oldest or since)
+        return since
 
     async def _pages(self, listing: Listing, params: Mapping[str, str], query: str) -> AsyncIterator[Page]:
         """Pages from `query` on, each stored before it is given out."""
@@ -214,14 +232,15 @@ class Sync:
         self.report.items += 1
 
     async def _claimers(self, name: str, position: dict[str, Any]) -> None:
-        """The subscribers of each link; later walks read the links whose count has changed."""
+        """The subscribers of each link; later walks read the links whose count has changed, or whose fans were renewed."""
         counts: dict[str, Any] = position.setdefault("counts", {})
+        renewed = await self._renewed(position)
         wanted: list[tuple[str, links.Kind, links.LinkRow]] = []
         for kind in CLAIMERS:
             for row in await self._services.store.aread_slow(_all_links, self._client.account.id, kind):
                 key = f"{kind}:{row.link_id}"
                 if key not in position.get("items", []) and (
-                    position["full"] or counts.get(key) != row.subscribers_count
+                    position["full"] or counts.get(key) != row.subscribers_count or row.id in renewed
                 ):
                     wanted.append((key, kind, row))
         self.report.of = len(wanted)
@@ -232,6 +251,15 @@ class Sync:
             position.setdefault("items", []).extend(key for key, _, _ in group)
             counts.update({key: row.subscribers_count for key, _, row in group})
             await self._save(name, position)
+
+    async def _renewed(self, position: Mapping[str, Any]) -> set[int]:
+        """Links, by our ids, of fans who paid after their last known period there: since the last walk that was found out."""
+        seen = position.get("seen_at")
+        if position["full"] or seen is None:
+            return set()
+        return await self._services.store.aread_slow(
+            links.outlived, self._client.account.id, since=datetime.fromisoformat(seen)
+        )
 
     async def _link(self, item: tuple[str, links.Kind, links.LinkRow]) -> None:
         rule, parameter = CLAIMERS[item[1]]
@@ -257,11 +285,9 @@ class Sync:
         except* (Refused, SessionExpired, Unavailable) as errors:
             raise _first(errors) from None
 
-    async def _save(self, name: str, position: Mapping[str, Any], *, completed: bool = False) -> None:
+    async def _save(self, name: str, position: Mapping[str, Any]) -> None:
         now = self._services.clock()
-        await self._services.store.awrite(
-            sync.save, self._client.account.id, name, position, completed=completed, now=now
-        )
+        await self._services.store.awrite(sync.save, self._client.account.id, name, position, now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +297,13 @@ class Page:
     body: bytes
     next: str | None
     unknown: frozenset[str]
+
+
+def _end(conn: Connection, account_id: str, name: str, position: Mapping[str, Any], now: datetime) -> None:
+    """The stream has reached its end: revenue that waited to know everything is due."""
+    sync.save(conn, account_id, name, position, completed=True, now=now)
+    if name in ("transactions", "claimers") and link_dirty.not_calculated(conn, account_id):
+        observed.enqueue(conn, account_id, at=now, now=now)
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> Exception:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ofapi_store import outbox
 from ofapi_store.coerce import to_int
 from ofapi_store.errors import BadValue
-from ofapi_store.queries import link_dirty
+from ofapi_store.queries import link_dirty, transactions
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,7 +33,7 @@ class LinkMarks:
         account = found.sight.account_id
         due = False
         if found.table in _MONEY:
-            due = bool(link_dirty.mark(conn, account, _numbers(found.rows, "fan_id")))
+            due = bool(link_dirty.mark(conn, account, _payers(conn, found, result)))
         elif found.table == "messages" and result.inserted:
             due = bool(link_dirty.mark_smart(conn, account, _senders(found.rows)))
         elif found.table == "fans" and any("subscribed_at" in row for row in found.rows):
@@ -49,6 +49,14 @@ class LinkMarks:
 def enqueue(conn: Connection, account_id: str, *, at: datetime, now: datetime) -> None:
     """The account's marked fans are worked out `at`; one such job per account is live at a time."""
     outbox.enqueue(conn, JOB, {"account": account_id}, key=account_id, at=at, rerun=True, now=now)
+
+
+def _payers(conn: Connection, found: Found, result: Observed) -> set[int]:
+    """Of a chargeback that does not say whose payment it was (the account is gone), the payment knows."""
+    if found.table != "chargebacks":
+        return result.payers
+    nameless = {str(row["transaction_id"]) for row in found.rows if row.get("transaction_id") and not row.get("fan_id")}
+    return result.payers | transactions.payers(conn, found.sight.account_id, nameless)
 
 
 def _numbers(rows: list[dict[str, Any]], column: str) -> set[int]:

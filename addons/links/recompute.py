@@ -19,7 +19,6 @@ from ofapi_store.queries.conversions import ConversionRow, NewConversion
 from ofapi_store.queries.link_reports import is_previous
 from ofapi_store.queries.link_revenue import FanKey
 
-UNDONE = "undo"
 CLOCK_SLACK = timedelta(seconds=60)
 """Upstream's clock and ours may differ: a click this much after the subscription may still be the one before it."""
 
@@ -79,15 +78,14 @@ def _read(run: _Run) -> dict[LinkKey, Source]:
 
 
 def _add_payments(run: _Run) -> None:
-    back = transactions.chargebacks_of_fans(run.conn, run.account_id, run.fans)
-    lost = {c.transaction_id for c in back if c.transaction_id}
+    lost = transactions.charged_back(run.conn, run.account_id, run.fans)
     for row in transactions.of_fans(run.conn, run.account_id, run.fans):
         if row.fan_id is None:
             continue
         outcome: Outcome = "earned"
         if row.transaction_id in lost:
             outcome = "charged_back"
-        elif row.status == UNDONE:
+        elif row.status in transactions.REFUNDED:
             outcome = "refunded"
         payment = Payment(
             row.transaction_id, row.created_at, row.net or 0, row.amount, outcome, is_tip=row.type == "tips"

@@ -12,13 +12,13 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import BigInteger, Connection, Table, func, literal_column, select, type_coerce
 
 from ofapi_store.models.observed import Chargeback, Message, Transaction
+from ofapi_store.queries.transactions import REFUNDED
 from ofapi_store.types import EPOCH
 
 TRANSACTIONS: Table = Transaction.__table__  # type: ignore[assignment]
 CHARGEBACKS: Table = Chargeback.__table__  # type: ignore[assignment]
 MESSAGES: Table = Message.__table__  # type: ignore[assignment]
 
-REFUNDED = ("undo", "pending_return")
 DAY_US = 86_400_000_000
 
 

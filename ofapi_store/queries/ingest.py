@@ -31,14 +31,23 @@ _FANS: Table = Fan.__table__  # type: ignore[assignment]
 _LINKS: Table = Link.__table__  # type: ignore[assignment]
 _ACCOUNTS: Table = Account.__table__  # type: ignore[assignment]
 _CLAIM_KEYS = ("link_pk", "fan_id", "claimed_at")
+_MONEY = {
+    "transactions": ("fan_id", "type", "amount", "net", "status", "created_at"),
+    "chargebacks": ("fan_id", "transaction_id"),
+}
+"""What links earn depends on these columns: seen again with the same values, a row costs no work."""
 
 
 @dataclass(slots=True)
 class Observed:
-    """`stored`: rows taken. `inserted`: keys that were not there before. `problems`: what was refused, the first 20."""
+    """`stored`: rows taken. `inserted`: keys that were not there before. `problems`: what was refused, the first 20.
+
+    `payers`: fans about whose money something is new: rows of `_MONEY` and claims that were not there, or said otherwise.
+    """
 
     stored: int = 0
     inserted: list[Any] = field(default_factory=list)
+    payers: set[int] = field(default_factory=set)
     refused: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -170,6 +179,7 @@ def _upsert(batch: _Batch, rows: list[dict[str, Any]]) -> None:
     key_column = batch.table.columns[batch.table.keys[0]].db[0]
     known = _known(batch, key_column, rows)
     _merge_extra(rows, key_column, known)
+    _note_payers(batch, key_column, rows, known)
     seen = set(known)
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -192,26 +202,40 @@ def _upsert(batch: _Batch, rows: list[dict[str, Any]]) -> None:
         batch.conn.execute(statement, [{**row, **common} for row in ordered])
 
 
-def _known(batch: _Batch, key_column: str, rows: list[dict[str, Any]]) -> dict[Any, Any]:
-    """Key → `extra` of the rows that are there already, locked where `extra` will be merged."""
+def _known(batch: _Batch, key_column: str, rows: list[dict[str, Any]]) -> dict[Any, Mapping[str, Any]]:
+    """Key → `extra` and money columns of the rows that are there already, locked where `extra` will be merged."""
     t = batch.table.table
-    found: dict[Any, Any] = {}
+    names = ("extra", *_MONEY.get(batch.table.name, ()))
+    found: dict[Any, Mapping[str, Any]] = {}
     keys = sorted({row[key_column] for row in rows})
     merges = any("extra" in row for row in rows)
     for at in range(0, len(keys), _CHUNK):
-        query = select(t.c[key_column], t.c.extra).where(
+        query = select(t.c[key_column], *(t.c[name] for name in names)).where(
             t.c.account_id == batch.account_id, t.c[key_column].in_(keys[at : at + _CHUNK])
         )
         for name, value in batch.table.fixed.items():
             query = query.where(t.c[name] == value)
         if merges:
             query = query.order_by(t.c[key_column]).with_for_update()
-        found.update({row[0]: row[1] for row in batch.conn.execute(query)})
+        found.update({row[0]: dict(zip(names, row[1:], strict=True)) for row in batch.conn.execute(query)})
     return found
 
 
-def _merge_extra(rows: list[dict[str, Any]], key_column: str, known: Mapping[Any, Any]) -> None:
-    merged: dict[Any, Any] = dict(known)
+def _note_payers(
+    batch: _Batch, key_column: str, rows: list[dict[str, Any]], known: Mapping[Any, Mapping[str, Any]]
+) -> None:
+    columns = _MONEY.get(batch.table.name)
+    if columns is None:
+        return
+    for row in rows:
+        old = known.get(row[key_column])
+        if old is None or any(name in row and row[name] != old[name] for name in columns):
+            both = (row.get("fan_id"), old["fan_id"] if old else None)
+            batch.result.payers.update(fan for fan in both if fan is not None)
+
+
+def _merge_extra(rows: list[dict[str, Any]], key_column: str, known: Mapping[Any, Mapping[str, Any]]) -> None:
+    merged: dict[Any, Any] = {key: row["extra"] for key, row in known.items()}
     for row in rows:
         if "extra" in row:
             merged[row[key_column]] = row["extra"] = {**(merged.get(row[key_column]) or {}), **row["extra"]}
@@ -280,11 +304,16 @@ def _upsert_claims(batch: _Batch, rows: list[dict[str, Any]]) -> None:
     ]
     keys = [tuple(row[name] for name in _CLAIM_KEYS) for row in found]
     columns = tuple_(*(claims.c[name] for name in _CLAIM_KEYS))
-    known: set[Any] = set()
+    known: dict[Any, datetime | None] = {}
     for at in range(0, len(keys), _CHUNK):
-        query = select(*(claims.c[name] for name in _CLAIM_KEYS)).where(columns.in_(keys[at : at + _CHUNK]))
-        known.update(tuple(row) for row in batch.conn.execute(query))
+        query = select(*(claims.c[name] for name in (*_CLAIM_KEYS, "ended_at"))).where(
+            columns.in_(keys[at : at + _CHUNK])
+        )
+        known.update({tuple(row[:-1]): row[-1] for row in batch.conn.execute(query)})
     batch.result.inserted.extend(key for key in dict.fromkeys(keys) if key not in known)
+    for key, row in zip(keys, found, strict=True):
+        if key not in known or row["ended_at"] not in (None, known[key]):
+            batch.result.payers.add(row["fan_id"])
     statement = insert_for(batch.conn, claims)
     statement = statement.on_conflict_do_update(
         index_elements=list(_CLAIM_KEYS),

@@ -7,15 +7,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, Table, and_, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from ofapi_store.models.links import Link, LinkClaim, LinkTag, Tag
+from ofapi_store.models.observed import Transaction
 from ofapi_store.queries.tags import fold
 from ofapi_store.queries.upsert import insert_missing
 from ofapi_store.types import now_utc
 
 LINKS: Table = Link.__table__  # type: ignore[assignment]
 CLAIMS: Table = LinkClaim.__table__  # type: ignore[assignment]
+TRANSACTIONS: Table = Transaction.__table__  # type: ignore[assignment]
+RENEWED_WITHIN_US = 31 * 86_400_000_000
 Kind = Literal["tracking", "trial", "shared_tracking", "shared_trial"]
 
 
@@ -173,6 +189,29 @@ def claims_of_fans(conn: Connection, account_id: str, fan_ids: Iterable[int]) ->
     """All spans of these fans over all links of the account, oldest first."""
     query = select(*_CLAIM_COLUMNS).where(CLAIMS.c.account_id == account_id, CLAIMS.c.fan_id.in_(sorted(set(fan_ids))))
     return [ClaimRow(*row) for row in conn.execute(query.order_by(CLAIMS.c.claimed_at, CLAIMS.c.link_pk))]
+
+
+def outlived(conn: Connection, account_id: str, *, since: datetime) -> set[int]:
+    """Our ids of links with a fan whose payment, first seen since then, came after the fan's last known span there.
+
+    The fan was renewed, perhaps: the claimers of the link know. Who pays long after such a span has come back without it.
+    """
+    t, c, other = TRANSACTIONS.c, CLAIMS.c, CLAIMS.alias()
+    covered = exists().where(
+        other.c.link_pk == c.link_pk,
+        other.c.fan_id == c.fan_id,
+        other.c.claimed_at <= t.created_at,
+        or_(other.c.ended_at.is_(None), other.c.ended_at > t.created_at),
+    )
+    paid = and_(c.account_id == t.account_id, c.fan_id == t.fan_id, c.ended_at <= t.created_at)
+    soon = type_coerce(t.created_at, BigInteger()) - type_coerce(c.ended_at, BigInteger()) < RENEWED_WITHIN_US
+    query = select(c.link_pk).select_from(TRANSACTIONS).join(CLAIMS, paid)
+    new = (
+        t.account_id == account_id,
+        t.updated_at >= since,
+        t.first_seen_at >= since,
+    )  # the index is over `updated_at`
+    return set(conn.execute(query.where(*new, soon, ~covered).distinct()).scalars())
 
 
 def _tagged(query: Select[Any], names: Sequence[str]) -> Select[Any]:

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, or_, select
 
-from ofapi_store.queries.analytics import MESSAGES, REFUNDED, TRANSACTIONS
+from ofapi_store.queries.analytics import MESSAGES, TRANSACTIONS
 from ofapi_store.queries.fans import FANS, FanRow
+from ofapi_store.queries.transactions import REFUNDED
 
 _COLUMNS = tuple(FANS.c[name] for name in FanRow.__slots__)
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, and_, func, select
 
 from ofapi_store.models.observed import Chargeback, Transaction
 from ofapi_store.queries.paging import in_period
 
 TRANSACTIONS: Table = Transaction.__table__  # type: ignore[assignment]
 CHARGEBACKS: Table = Chargeback.__table__  # type: ignore[assignment]
+REFUNDED = ("undo", "pending_return")
+"""Statuses of money that went back, or is about to."""
+_OPEN = ("loading", "pending_return")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +91,29 @@ def of_fans(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> list[T
     return [TransactionRow(*row) for row in conn.execute(query.order_by(c.created_at, c.transaction_id))]
 
 
-def newest(conn: Connection, account_id: str) -> TransactionRow | None:
-    """Where a sync may stop."""
+def oldest_open(conn: Connection, account_id: str, *, since: datetime) -> datetime | None:
+    """When the oldest payment since then was made whose status is not its last: upstream is asked for it again."""
     c = TRANSACTIONS.c
-    query = select(*_COLUMNS).where(c.account_id == account_id)
-    row = conn.execute(query.order_by(c.created_at.desc(), c.transaction_id.desc()).limit(1)).first()
-    return TransactionRow(*row) if row is not None else None
+    query = select(func.min(c.created_at)).where(c.account_id == account_id, c.created_at >= since, c.status.in_(_OPEN))
+    found: datetime | None = conn.execute(query).scalar()
+    return found
 
 
-def chargebacks_of_fans(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> list[ChargebackRow]:
-    """All chargebacks of these fans, oldest first."""
-    c = CHARGEBACKS.c
-    query = select(*_CHARGEBACK_COLUMNS).where(c.account_id == account_id, c.fan_id.in_(sorted(set(fan_ids))))
-    return [ChargebackRow(*row) for row in conn.execute(query.order_by(c.created_at, c.chargeback_id))]
+def charged_back(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> set[str]:
+    """Which payments of these fans a chargeback names; the chargeback itself need not know whose they were."""
+    c, b = TRANSACTIONS.c, CHARGEBACKS.c
+    same = and_(b.account_id == c.account_id, b.transaction_id == c.transaction_id)
+    query = select(c.transaction_id).join(CHARGEBACKS, same)
+    return set(conn.execute(query.where(c.account_id == account_id, c.fan_id.in_(sorted(set(fan_ids))))).scalars())
+
+
+def payers(conn: Connection, account_id: str, transaction_ids: Iterable[str]) -> set[int]:
+    """Whose these payments are, as far as they are known."""
+    c = TRANSACTIONS.c
+    query = select(c.fan_id).where(
+        c.account_id == account_id, c.transaction_id.in_(sorted(set(transaction_ids))), c.fan_id.is_not(None)
+    )
+    return set(conn.execute(query).scalars())
 
 
 def chargebacks_page(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -61,6 +62,47 @@ async def test_later_syncs_ask_for_what_is_new(sim: Simulator, sqlite_store: Sto
         sim.clear_requests()
         await sync.sync_account(job(account, full=True), services)
         assert len(sim.requests) >= first
+
+
+async def test_what_changes_after_it_was_seen_is_seen_again(
+    sim: Simulator, sqlite_store: Store, services_of: ServicesOf
+) -> None:
+    """A renewal gives the claim another period although the link's count stays; an open payment that is undone is so here."""
+    who = sim.world.creators[0]
+    link = next(key for key in who.links if key.startswith("campaign"))
+    before = sim.world.now() - timedelta(days=5)
+    came = sim.happen("subscribe", link=link, at=(before + timedelta(days=3)).isoformat(), days=1, price=1000)
+    paid = sim.happen("tip", fan=came["fan"], at=before.isoformat(), amount=500)  # older than the overlap of two walks
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        await sync.sync_account(job(account), services)
+        sim.happen("subscribe", fan=came["fan"], renew=True, at=came["end"], price=1000)
+        sim.happen("undo", transaction=paid["transaction"])
+        sim.clear_requests()
+        await sync.sync_account(job(account), services)
+        walked = [r["path"] for r in sim.requests if "claimers" in r["path"]]
+        assert len(walked) == 1
+        sim.clear_requests()
+        await sync.sync_account(job(account), services)
+        assert not [r["path"] for r in sim.requests if "claimers" in r["path"]]  # found out once
+    with sqlite_store.read() as conn:
+        spans = conn.exec_driver_sql("SELECT count(*) FROM link_claims WHERE fan_id = ?", (came["fan"],)).scalar()
+        status = conn.exec_driver_sql(
+            "SELECT status FROM transactions WHERE transaction_id = ?", (paid["transaction"],)
+        ).scalar()
+    assert (spans, status) == (2, "undo")
+
+
+async def test_revenue_is_worked_out_when_all_is_known(
+    sim: Simulator, sqlite_store: Store, services_of: ServicesOf
+) -> None:
+    """Also where the last walk brought nothing new: its end is what links without revenue wait for."""
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        await sync.sync_account(job(account, only=["tracking_links"]), services)
+        with sqlite_store.read() as conn:
+            assert outbox.live(conn, "links.revenue", account) is None
+        await sync.sync_account(job(account, only=["claimers"]), services)
+    with sqlite_store.read() as conn:
+        assert outbox.live(conn, "links.revenue", account) is not None
 
 
 async def test_killed_sync_goes_on_where_it_was(sim: Simulator, sqlite_store: Store, services_of: ServicesOf) -> None:

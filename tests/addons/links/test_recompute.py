@@ -300,6 +300,42 @@ def test_a_refund_takes_conversion_and_revenue_back(case) -> None:
         assert sum(day.net for day in link_reports.days(conn, case.smart)) == 0
 
 
+@pytest.mark.parametrize("first", ["payment", "chargeback"])
+def test_a_chargeback_may_not_say_whose_payment_it_was(case, first) -> None:
+    """The payment knows, whichever of both is seen first: the account may be deleted by then."""
+    back = {"chargeback_id": "c1", "transaction_id": "t1", "created_at": at(60), "amount": 5, "net": 4}
+    case.claim(REAL[0], 1, 5, None)
+    if first == "chargeback":
+        case.see("chargebacks", back)
+    case.pay(1, 1, 6, 400)
+    case.work()
+    if first == "payment":
+        case.see("chargebacks", back)
+    case.work()
+    total = case.totals(str(case.pks[REAL[0]]))
+    assert (total.net, total.chargebacks, total.spenders) == (0, 400, 0)
+
+
+def test_money_on_its_way_back_earns_nothing(case) -> None:
+    """`pending_return` is a refund that is about to be; should it not come to that, the money counts again."""
+    case.claim(REAL[0], 1, 5, None)
+    for status, net in (("done", 400), ("pending_return", 0), ("done", 400), ("undo", 0)):
+        case.pay(1, 1, 6, 400, status=status)
+        case.work()
+        assert case.totals(str(case.pks[REAL[0]])).net == net
+
+
+def test_what_is_seen_again_costs_nothing(case) -> None:
+    """A list that passes by a second time marks no fan."""
+    case.claim(REAL[0], 1, 5, 60)
+    case.pay(1, 1, 6, 400)
+    case.work()
+    case.claim(REAL[0], 1, 5, 60)
+    case.pay(1, 1, 6, 400)
+    with case.opened.read() as conn:
+        assert link_dirty.count(conn, case.account) == 0
+
+
 def test_claimers_that_come_twice_count_once(case) -> None:
     """The same claim seen again, and a second period through the same link, are one fan; the earlier is the start."""
     case.click(0)

@@ -228,8 +228,33 @@ def test_chargebacks(store: Store, account: AccountRow) -> None:
     row = {"chargeback_id": 3, "transaction_id": "t", "fan_id": 7, "amount": "5", "created_at": at(0).isoformat()}
     _observe(store, account, "chargebacks", row)
     with store.read() as conn:
-        (found,) = transactions.chargebacks_of_fans(conn, account.id, [7])
+        (found,) = transactions.chargebacks_page(conn, account.id)
     assert (found.chargeback_id, found.amount, found.transaction_id) == ("3", 500, "t")
+
+
+def test_only_news_about_money_names_its_fan(store: Store, account: AccountRow) -> None:
+    """What links earn is worked out anew for rows that are new or say something else, not for rows seen again."""
+    paid = {
+        "transaction_id": "t",
+        "fan_id": 7,
+        "amount": 5,
+        "net": 4,
+        "status": "loading",
+        "created_at": at(0).isoformat(),
+    }
+    assert _observe(store, account, "transactions", paid).payers == {7}
+    assert _observe(store, account, "transactions", {**paid, "description": "x"}, when=1).payers == set()
+    assert _observe(store, account, "transactions", {**paid, "status": "undo"}, when=2).payers == {7}
+    assert _observe(store, account, "transactions", {**paid, "status": "undo", "fan_id": 8}, when=3).payers == {7, 8}
+    claim = {"link_id": 5, "fan_id": 9, "claimed_at": at(0).isoformat()}
+    assert _observe(store, account, "tracking_link_claims", claim).payers == {9}
+    assert _observe(store, account, "tracking_link_claims", claim, when=1).payers == set()
+    ended = {**claim, "ended_at": at(5).isoformat()}
+    assert _observe(store, account, "tracking_link_claims", ended, when=2).payers == {9}
+    assert _observe(store, account, "tracking_link_claims", ended, when=3).payers == set()
+    back = {"chargeback_id": 3, "transaction_id": "t", "fan_id": 7, "amount": "5", "created_at": at(0).isoformat()}
+    assert _observe(store, account, "chargebacks", back).payers == {7}
+    assert _observe(store, account, "chargebacks", back, when=1).payers == set()
 
 
 _SIGHTS = st.lists(
