@@ -102,8 +102,14 @@ def _setup_sqlite(connection: Any, _record: Any) -> None:
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA cache_size=-{PAGE_CACHE_KIB}")
+        connection.create_function("lower", 1, _lower, deterministic=True)
     finally:
         cursor.close()
+
+
+def _lower(value: Any) -> Any:
+    """SQLite's own knows the letters of ASCII alone."""
+    return value.lower() if isinstance(value, str) else value
 
 
 def _use_wal(cursor: Any) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from addons.compute.api import Answer, Call, Handler, NextPage
+from addons.compute.link_tags import link_id
+from addons.links import pool
 from addons.links.show import link_item
-from ofapi_store.queries import links, tags
+from ofapi_store.queries import links, pools, smart_links, tags
 
 SHARED_NOTICE = "Shared links are listed as last seen; the live list refreshes them."
 
@@ -63,9 +65,42 @@ async def shared_trial(call: Call) -> Answer:
     return await _list(call, "shared_trial")
 
 
+async def deleted(call: Call) -> Answer:
+    """`then` of deleting a link upstream: the inventory leaves it out, reports stay, no visitor is sent there any more."""
+    assert call.account is not None
+    target = (call.account.id, call.args["kind"], link_id(call))
+    smart = await call.services.store.awrite(_delete, target, call)
+    redirects = call.services.parts.get("redirects")
+    if smart is not None and redirects is not None:
+        redirects.forget(smart)
+    return Answer()
+
+
+def _delete(conn: Connection, target: tuple[str, links.Kind, int], call: Call) -> str | None:
+    """The smart link whose pool it was in."""
+    row = links.get(conn, *target)
+    if row is None:
+        return None
+    links.mark_deleted(conn, *target, now=call.now())
+    smart = pools.drop(conn, row.id)
+    found = smart_links.get(conn, smart) if smart is not None else None
+    if found is not None and found.state == "active":
+        pool.refill(conn, found.id, found.name, call.services.config.links, now=call.now())
+    return smart
+
+
+async def revoked(call: Call) -> Answer:
+    """`then` of giving up the access to a shared link: its row goes, with its tags (contract 6.11)."""
+    assert call.account is not None
+    await call.services.store.awrite(links.forget, call.account.id, call.args["kind"], link_id(call))
+    return Answer()
+
+
 HANDLERS: dict[str, Handler] = {
     "stored_links.tracking": tracking,
     "stored_links.trial": trial,
     "stored_links.shared_tracking": shared_tracking,
     "stored_links.shared_trial": shared_trial,
+    "stored_links.deleted": deleted,
+    "stored_links.revoked": revoked,
 }

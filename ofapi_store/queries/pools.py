@@ -66,6 +66,13 @@ def retire(conn: Connection, smart_link_id: str) -> None:
     conn.execute(update(POOL).where(POOL.c.smart_link_id == smart_link_id).values(state="retired"))
 
 
+def drop(conn: Connection, link_pk: int) -> str | None:
+    """Nobody is sent to this link any more; the smart link in whose pool it was. None: in none."""
+    query = update(POOL).where(POOL.c.link_pk == link_pk).values(state="retired").returning(POOL.c.smart_link_id)
+    found: str | None = conn.execute(query).scalar()
+    return found
+
+
 def hold(conn: Connection, holds: Mapping[int, tuple[str, datetime, datetime]]) -> None:
     """Pool link → (click, when, until). A hold never moves back in time."""
     later = (POOL.c.held_by.is_(None)) | (POOL.c.held_by < bindparam("click"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from ofapi_store.engine import Store
-from ofapi_store.queries import ingest, links, tags
+from ofapi_store.queries import ingest, links, pools, tags
 from ofapi_store.secrets import SecretBox
-from tests.addons.pipeline.harness import Bench, make_bench
+from tests.addons.links.making import make_smart
+from tests.addons.pipeline.harness import Bench, json_answer, make_bench
 
-RULES = (Path(__file__).parents[3] / "rules" / "stored-links.yaml").read_text()
+FILES = ("stored-links", "tracking-links", "shared-links")
+RULES = "".join((Path(__file__).parents[3] / "rules" / f"{name}.yaml").read_text() for name in FILES)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -71,6 +74,66 @@ async def test_search_tags_and_smart_links_filter(bench: Bench) -> None:
     assert [(i["id"], i["tags"]) for i in await items(bench, "filter[tags][]=gold")] == [(2, ["Gold"])]
     assert [i["id"] for i in await items(bench, "limit=10")] == [5, 4, 2, 1]
     assert [i["id"] for i in await items(bench, "filter[include_smart_links]=1")] == [5, 4, 3, 2, 1]
+
+
+async def test_search_ignores_the_case_of_any_letter(bench: Bench) -> None:
+    """Not of ASCII letters alone; `%` and `_` are letters like any other."""
+    with bench.store.write() as conn:
+        for number, name in ((1, "ÉTÉ à Łódź"), (2, "100%_sure")):
+            ingest.observe(conn, "tracking_links", bench.account.id, [campaign(number, name=name)], observed_at=NOW)
+    for text, found in (
+        ("%C3%A9t%C3%A9", [1]),
+        ("%C5%81%C3%93D", [1]),
+        ("%25_S", [2]),
+        ("1_0", []),
+        ("link", [5, 4, 3]),
+    ):
+        assert [i["id"] for i in await items(bench, f"filter[search]={text}")] == found
+
+
+async def test_links_that_are_deleted_leave_the_inventory(bench: Bench) -> None:
+    """Their reports stay; a pool loses the link and gets another one; a shared link is forgotten with its tags."""
+    with bench.store.write() as conn:
+        pk = links.ensure(conn, bench.account.id, "tracking", 5)
+        smart = make_smart(conn, bench.team.id, bench.account.id)
+        pools.add(conn, smart, ["p"], now=NOW)
+        pools.made(conn, pools.of_smart(conn, smart)[0].id, link_pk=pk, url="u")
+        shared = links.ensure(conn, bench.account.id, "shared_tracking", 1)
+        tags.add(conn, bench.team.id, shared, ["x"])
+    for path in ("tracking-links/5", "tracking-links/99", "shared-tracking-links/1"):
+        assert (await bench.call("DELETE", f"/{{a}}/{path}")).status == 200
+    assert [i["id"] for i in await items(bench, "")] == [4, 3, 2, 1]
+    assert await items(bench, "", "shared-tracking-links") == []
+    with bench.store.read() as conn:
+        states = [row.state for row in pools.of_smart(conn, smart)]
+        assert states == ["retired"] + ["making"] * bench.services.config.links.pool_size
+        assert links.get(conn, bench.account.id, "shared_tracking", 1) is None
+
+
+async def test_a_link_that_upstream_keeps_stays(bench: Bench) -> None:
+    """What was not deleted is still there."""
+    bench.upstream = lambda _: json_answer({"error": {"message": "no"}}, 403)
+    await bench.call("DELETE", "/{a}/tracking-links/5")
+    assert [i["id"] for i in await items(bench, "limit=1")] == [5]
+
+
+@pytest.mark.parametrize("dialect", ["", "/api"])
+async def test_a_link_is_known_once_it_was_made_or_read(bench: Bench, dialect: str) -> None:
+    """Without waiting for a list; upstream writes counts of one link as text."""
+    row = {"id": 70, "campaignCode": 70, "campaignName": "New", "countSubscribers": 0, "countTransitions": 0}
+    row |= {"createdAt": "2026-01-01T00:00:00+00:00", "endDate": None}
+    bench.upstream = lambda _: json_answer([row])
+    body = json.dumps({"name": "New", "tags": ["t"]}).encode()
+    made = await bench.call(
+        "POST", f"{dialect}/{{a}}/tracking-links", body=body, headers={"Content-Type": "application/json"}
+    )
+    assert made.status == 200
+    assert [(i["id"], i["tags"]) for i in await items(bench, "limit=1")] == [(70, ["t"])]
+    bench.upstream = lambda _: json_answer(
+        {**row, "id": 71, "createdAt": "2026-01-02T00:00:00+00:00", "countTransitions": "9"}
+    )
+    await bench.call("GET", f"{dialect}/{{a}}/tracking-links/71")
+    assert [(i["id"], i["clicksCount"]) for i in await items(bench, "limit=1")] == [(71, 9)]
 
 
 async def test_revenue_is_null_until_it_was_calculated(bench: Bench) -> None:
