@@ -50,8 +50,18 @@ class Sync(Section):
 
     interval_s: Amount = Field(900, description="Seconds between syncs of each connected account; 0 is never.")
     collections: tuple[str, ...] = Field(
-        ("fans", "transactions", "chargebacks", "messages", "tracking_links", "trial_links", "claimers"),
-        description="What the regular sync walks; `ofapi sync --help` lists all.",
+        (
+            "fans",
+            "transactions",
+            "chargebacks",
+            "tracking_links",
+            "trial_links",
+            "shared_tracking_links",
+            "shared_trial_links",
+            "messages",
+            "claimers",
+        ),
+        description="What the regular sync walks, all that it knows unless set.",
     )
     full_every_days: float = Field(
         7, gt=0, description="Days after which a sync walks everything again, not only what is new."

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from addons.pipeline.services import Services
 
 KIND = "sync.account"
+NOT_FOUND = 404
 BEGINNING = "2016-01-01 00:00:00"
 OVERLAP = timedelta(days=2)
 OPEN_FOR = timedelta(days=31)
@@ -90,13 +91,14 @@ COLLECTIONS: tuple[str, ...] = (*LISTS, "messages", "claimers")
 
 @dataclass(slots=True)
 class Report:
-    """How far a sync is; what `ofapi jobs show` prints."""
+    """How far a sync is; what `ofapi jobs show` prints. `absent`: lists of links shared by others that upstream does not have."""
 
     collection: str = ""
     pages: int = 0
     rows: int = 0
     done: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
     items: int = 0
     of: int | None = None
 
@@ -129,7 +131,10 @@ class Sync:
             try:
                 await self._walk(name)
             except Refused as e:
-                self.report.errors[name] = str(e)
+                if e.status == NOT_FOUND and name.startswith("shared_"):
+                    self.report.absent.append(name)
+                else:
+                    self.report.errors[name] = str(e)
             else:
                 self.report.done.append(name)
             await self._tell(self.report.as_json())

@@ -41,7 +41,8 @@ async def test_first_sync_brings_everything(sim: Simulator, store: Store, servic
     assert count(store, "fans") >= SMALL["fans"]
     assert count(store, "messages") == SMALL["messages"]
     assert count(store, "transactions") == len(sim.truth.transactions(sim.creators[0].id))
-    assert count(store, "links") == SMALL["campaigns"] + SMALL["trials"]
+    who = sim.world.creators[0]
+    assert count(store, "links") == SMALL["campaigns"] + SMALL["trials"] + len(who.shared)
     assert count(store, "link_claims") > 0
     truth = {int(k): v for k, v in sim.truth.last_reply(sim.creators[0].id).items() if v}
     with store.read() as conn:
@@ -156,6 +157,24 @@ async def test_refused_collection_does_not_end_the_sync(
         await sync.sync_account(one, services)
     assert list(reports[-1]["errors"]) == ["chargebacks"]
     assert reports[-1]["done"] == ["trial_links"]
+
+
+async def test_lists_that_upstream_does_not_have_are_no_error(
+    sim: Simulator, sqlite_store: Store, services_of: ServicesOf
+) -> None:
+    """Where upstream keeps links that others share is not known for certain: without them the sync is whole."""
+    sim.faults.add("not_found", path="/shared-", count=0)
+    reports: list[Mapping[str, Any]] = []
+
+    async def keep(report: Mapping[str, Any]) -> None:
+        reports.append(dict(report))
+
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        one = job(account, only=["shared_tracking_links", "shared_trial_links", "trial_links"])
+        one.report = keep
+        await sync.sync_account(one, services)
+    assert reports[-1]["absent"] == ["shared_tracking_links", "shared_trial_links"]
+    assert (reports[-1]["errors"], reports[-1]["done"]) == ({}, ["trial_links"])
 
 
 async def test_what_cannot_work_is_given_up(sim: Simulator, sqlite_store: Store, services_of: ServicesOf) -> None:
