@@ -78,6 +78,9 @@ async def test_search_tags_and_smart_links_filter(bench: Bench) -> None:
 
 async def test_search_ignores_the_case_of_any_letter(bench: Bench) -> None:
     """Not of ASCII letters alone; `%` and `_` are letters like any other."""
+    with bench.store.read() as conn:
+        if conn.exec_driver_sql("SELECT lower('É')").scalar() != "é":
+            pytest.skip("this PostgreSQL was made with the locale C, which knows ASCII alone")
     with bench.store.write() as conn:
         for number, name in ((1, "ÉTÉ à Łódź"), (2, "100%_sure")):
             ingest.observe(conn, "tracking_links", bench.account.id, [campaign(number, name=name)], observed_at=NOW)
