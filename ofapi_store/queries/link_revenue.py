@@ -128,12 +128,14 @@ def _write_days(
 
 
 def _first_spent(days: Mapping[tuple[str, int, int], tuple[int, int]]) -> dict[FanKey, int]:
-    """The day on which each fan became a spender."""
+    """The day on which each fan who spends became one: of those with something left over all days, the first with some."""
     first: dict[FanKey, int] = {}
+    left: dict[FanKey, int] = defaultdict(int)
     for (ref, fan, day), (net, _) in days.items():
+        left[ref, fan] += net
         if net > 0:
             first[ref, fan] = min(day, first.get((ref, fan), day))
-    return first
+    return {key: day for key, day in first.items() if left[key] > 0}
 
 
 class _Moves:
