@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from addons.compute.api import Answer, Call, Handler
+from addons.links.finding import parse_ulid
 from addons.links.postbacks import NAME, NOT_TO_SET, VARIABLES, host_has_variable, unknown
 from addons.net import url_check
 from addons.pipeline.errors import Forbidden, NotFound, ValidationFailed
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 MAX_ID = 2**63 - 1
-_ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
 
 async def list_postbacks(call: Call) -> Answer:
@@ -138,7 +137,8 @@ async def _settings(call: Call) -> tuple[dict[str, Any], list[str]]:
     if body.get("body") and (problem := _variable_problem("body", body["body"])):
         wrong["body"] = [problem]
     headers = _headers(body.get("headers") or [], wrong)
-    links = [] if scope == GLOBAL else list(dict.fromkeys(body.get("smart_link_ids") or []))
+    sent = [] if scope == GLOBAL else body.get("smart_link_ids") or []
+    links = list(dict.fromkeys(parse_ulid(link) or link for link in sent))
     if scope != GLOBAL and (problem := await _links_problem(call, links)):
         wrong["smart_link_ids"] = [problem]
     if wrong:
@@ -197,14 +197,12 @@ def _headers(sent: Sequence[Mapping[str, Any]], wrong: dict[str, list[str]]) -> 
 async def _links_problem(call: Call, links: Sequence[str]) -> str | None:
     if not links:
         return "The smart link ids field is required when smart link scope is campaign_specific."
-    possible = [link for link in links if _ULID.fullmatch(link)]
-    known = await call.services.store.aread_slow(_known, call.team.id, possible, call.key.account_ids)
+    possible = [link for link in links if parse_ulid(link)]
+    known = await call.services.store.aread_slow(
+        smart_links.among_team, call.team.id, possible, only=call.key.account_ids
+    )
     missing = next((link for link in links if link not in known), None)
     return None if missing is None else f"The selected smart link {missing!r} is not a smart link of this team."
-
-
-def _known(conn: Connection, team_id: str, links: Sequence[str], only: frozenset[str] | None) -> set[str]:
-    return {link for link in links if smart_links.for_team(conn, team_id, link, only=only) is not None}
 
 
 HANDLERS: dict[str, Handler] = {

@@ -98,7 +98,7 @@ async def converted(call: Call) -> Answer:
 
 def _fan_id(text: str | None) -> int | None:
     """None for all fans; what is no id is nobody's."""
-    if text is None:
+    if not text:
         return None
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
 

@@ -58,9 +58,12 @@ def _name(call: Call) -> str:
 
 
 async def _account(call: Call) -> accounts.AccountRow:
-    wanted = call.account.id if call.account is not None else call.body.get("account_id")
-    if wanted is None:
+    named = call.body.get("account_id")
+    wanted = named if call.account is None else call.account.id
+    if not wanted:
         raise ValidationFailed.of("account_id", "The account id field is required.")
+    if named and named != wanted:
+        raise ValidationFailed.of("account_id", "The account id field must be the account of the path.")
     row = await call.services.store.aread(accounts.for_team, call.team.id, wanted)
     allowed = call.key.account_ids
     if row is None or (allowed is not None and row.id not in allowed):

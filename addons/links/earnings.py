@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from addons.links.attribution import Claim, LinkKey, Payment, Share, attribute_fan
 from addons.links.cohorts import Spend, window_sums
 
-DAY_S = 86_400
+_EPOCH = date(1970, 1, 1).toordinal()
 COLUMN_OF_WINDOW = {"48h": "48h", "7d": "7d", "14d": "14d", "30d": "30d", "all_time": "all"}
 
 
@@ -80,7 +80,7 @@ class FanEarnings:
 
 def day_of(at: datetime) -> int:
     """Number of the UTC day since 1970."""
-    return int(at.astimezone(UTC).timestamp() // DAY_S)
+    return at.astimezone(UTC).toordinal() - _EPOCH
 
 
 def work_out(history: History, sources: Mapping[LinkKey, Source]) -> FanEarnings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
@@ -42,8 +43,7 @@ def whole_months(first: int | None, last: int | None) -> tuple[int | None, int |
         first -= at.day - 1
     if last is not None:
         at = EPOCH_DAY + timedelta(days=last)
-        following = (at.replace(day=1) + timedelta(days=32)).replace(day=1)
-        last = (following - EPOCH_DAY).days - 1
+        last += monthrange(at.year, at.month)[1] - at.day
     return first, last
 
 

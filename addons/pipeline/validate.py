@@ -58,12 +58,21 @@ def check_query(query: str, params: Mapping[str, ParamRule], now: datetime) -> d
 
 def _sent_value(sent: list[phpquery.Pair], name: str, spec: ParamRule) -> Any:
     if spec.type == "array":
-        values = phpquery.values_of(sent, name)
-        if spec.separator:
-            values = [part.strip() for value in values for part in value.split(spec.separator) if part.strip()]
-        return values or None
+        return (_split(sent, name, spec.separator) if spec.separator else phpquery.values_of(sent, name)) or None
     value = phpquery.value_of(sent, name)
-    return None if value == "" and spec.type != "string" else value
+    return None if value == "" and (spec.type != "string" or spec.enum is not None) else value
+
+
+def _split(sent: list[phpquery.Pair], name: str, separator: str) -> list[str]:
+    """`tags=a,b` is two values; each `tags[]=a,b` is one, whatever stands in it."""
+    base = phpquery.list_name(name)
+    values: list[str] = []
+    for pair in sent:
+        if pair.name == base:
+            values += pair.value.split(separator)
+        elif phpquery.list_name(pair.name) == base:
+            values.append(pair.value)
+    return [text for value in values if (text := value.strip())]
 
 
 def _dot_names(run: _Pass, sent: Iterable[phpquery.Pair], params: Mapping[str, ParamRule]) -> None:

@@ -23,6 +23,7 @@ DAYS: Table = ConversionDay.__table__  # type: ignore[assignment]
 CLICKS: Table = Click.__table__  # type: ignore[assignment]
 TYPES = ("new_subscriber", "new_transaction", "message_received", "fan_sent_1_message", "fan_sent_3_messages")
 _DAY = timedelta(days=1)
+_TO_DAYS_END = _DAY - timedelta(microseconds=1)  # the last day that can be written has no day after it
 _SECOND = timedelta(seconds=1)
 _DAY_MICROS = 86_400_000_000
 
@@ -230,7 +231,7 @@ def _rows(wanted: Filter) -> list[ColumnElement[bool]]:
     if wanted.first_day is not None:
         where.append(c.conversion_at >= EPOCH + wanted.first_day * _DAY)
     if wanted.last_day is not None:
-        where.append(c.conversion_at < EPOCH + (wanted.last_day + 1) * _DAY)
+        where.append(c.conversion_at <= EPOCH + wanted.last_day * _DAY + _TO_DAYS_END)
     return where
 
 

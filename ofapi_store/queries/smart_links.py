@@ -15,6 +15,7 @@ from ofapi_store.models.links import Tag
 from ofapi_store.models.smart_links import SmartLink, SmartLinkTag
 from ofapi_store.models.teams import Account
 from ofapi_store.queries import tags
+from ofapi_store.queries.among import among
 from ofapi_store.queries.upsert import insert_missing
 
 SMART: Table = SmartLink.__table__  # type: ignore[assignment]
@@ -85,6 +86,15 @@ def for_team(
         query = query.where(SMART.c.account_id.in_(sorted(only)))
     row = conn.execute(query).first()
     return SmartRow(*row) if row is not None else None
+
+
+def among_team(conn: Connection, team_id: str, ids: Iterable[str], *, only: Iterable[str] | None = None) -> set[str]:
+    """Those of the ids that `for_team` would find."""
+    c = SMART.c
+    query = select(c.id).where(c.team_id == team_id, c.state == "active", among(conn, c.id, ids))
+    if only is not None:
+        query = query.where(c.account_id.in_(sorted(only)))
+    return set(conn.execute(query).scalars())
 
 
 def page(

@@ -71,7 +71,7 @@ async def test_a_postback_is_made_read_changed_and_deleted(bench: Bench) -> None
     assert "X-Key" not in stored
     one = f"{PATH}/{pb['id']}"
     assert (await send(bench, "GET")).json["data"] == [(await send(bench, "GET", one)).json["data"]] == [pb]
-    change = {**GOOD, "smart_link_scope": "campaign_specific", "smart_link_ids": [link, link]}
+    change = {**GOOD, "smart_link_scope": "campaign_specific", "smart_link_ids": [link, link.lower()]}
     changed = (await send(bench, "PATCH", one, change)).json["data"]
     assert (changed["http_method"], changed["body"], changed["headers"]) == ("POST", pb["body"], headers)
     assert changed["smart_link_ids"] == [link]

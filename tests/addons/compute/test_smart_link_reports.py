@@ -92,6 +92,29 @@ async def test_conversions_name_fan_click_and_amount(bench: Bench, case: Case) -
         assert len((await report(bench, case, f"conversions?onlyfans_user_id={fan}"))["rows"]) == count
 
 
+@pytest.mark.parametrize("path", ["stats", "clicks", "conversions", "cohort-arps"])
+async def test_periods_reach_as_far_as_dates_can_be_written(bench: Bench, case: Case, path: str) -> None:
+    """From the first to the last of all days everything is in; before and after the days of the link, nothing."""
+    names = ("acquisition_start", "acquisition_end") if path == "cohort-arps" else ("date_start", "date_end")
+
+    async def told(first: str, last: str) -> Any:
+        found = await report(bench, case, f"{path}?{names[0]}={first}&{names[1]}={last}")
+        return found.get("rows") or found.get("daily_metrics") or found.get("subscribers_count")
+
+    assert await told("0001-01-01", "9999-12-31")
+    assert await told(DAY, DAY)
+    assert await told(f"{DAY}T12:00:00Z", f"{DAY}T12:00:00Z")  # the days of these moments, whole
+    assert not await told("0001-01-01", "2026-02-28")
+    assert not await told("2026-03-02", "9999-12-31")
+
+
+async def test_an_empty_filter_filters_nothing(bench: Bench, case: Case) -> None:
+    """As everywhere in Laravel, an empty text is none."""
+    found = await report(bench, case, "conversions?conversion_type=&onlyfans_user_id=&date_start=&limit=")
+    assert len(found["rows"]) == found["summary"]["conversions_total"] > 0
+    assert len((await report(bench, case, "fans?sort=&has_messages=&min_revenue_net="))["rows"]) == 2
+
+
 async def test_fans_and_spenders(bench: Bench, case: Case) -> None:
     """All who came, the best first; spenders have positive net revenue, and at least what is asked for."""
     found = await report(bench, case, "fans")

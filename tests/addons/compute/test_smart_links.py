@@ -67,12 +67,15 @@ async def test_what_cannot_be_made_names_its_field(bench: Bench) -> None:
         ({"name": " \t"}, "name"),
         ({"name": "a\u0007b"}, "name"),
         ({"account_id": None}, "account_id"),
+        ({"account_id": ""}, "account_id"),
     ):
         got = await post(bench, "smart-links", **{**good, **change})
         assert (got.status, list(got.json["errors"])) == (422, [field])
     for account in (foreign, "acct_none"):
         got = await post(bench, "smart-links", **{**good, "account_id": account})
         assert (got.status, got.json["error"]) == (404, "account_not_found")
+    got = await post(bench, f"{bench.account.id}/smart-links", **{**good, "account_id": foreign})
+    assert (got.status, list(got.json["errors"])) == (422, ["account_id"])
     assert (await bench.api("smart-links")).json["data"] == []
 
 

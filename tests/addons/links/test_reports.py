@@ -46,6 +46,12 @@ def test_a_period_is_widened_to_whole_months(first, length):
     assert label(first + length)[:7] == other.isoformat()[:7]
 
 
+def test_the_first_and_the_last_month_that_can_be_written():
+    """Nothing lies beyond them."""
+    first, last = (date(1, 1, 5) - EPOCH_DAY).days, (date(9999, 12, 3) - EPOCH_DAY).days
+    assert [label(day) for day in whole_months(first, last)] == ["0001-01-01", "9999-12-31"]
+
+
 def test_days_outside_the_period_are_not_shown():
     """The inputs cover whole months; only the months show it."""
     earned = [DayRow(20_000, 1, 100, 1), DayRow(20_003, 2, 250, 0)]

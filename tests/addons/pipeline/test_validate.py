@@ -44,11 +44,19 @@ def test_every_wrong_field_is_named_at_once() -> None:
     assert set(errors_of("limit=abc&filter[total_spent]=-1&type=x")) == {"limit", "filter.total_spent", "type"}
 
 
+def test_a_list_in_brackets_may_hold_the_separator() -> None:
+    """`ids=a,b` is two values, `ids[]=a,b` one; both spellings may be mixed, nothing is left of empty ones."""
+    params = {"filter[tags]": ParamRule(type="array", separator=",")}
+    query = "filter[tags][]=a,b&filter[tags]=c,,d&filter[tags][3]=e&filter[tags][]="
+    assert check_query(query, params, NOW)["filter[tags]"] == ["a,b", "c", "d", "e"]
+
+
 @pytest.mark.parametrize(
     ("query", "field", "text"),
     [
         ("limit=21", "limit", "The limit field must not be greater than 20."),
         ("limit=", None, None),  # PHP middleware turns an empty text into nothing
+        ("type=", None, None),
         # dots instead of brackets
         ("filter.online=1", "filter.online", "Use bracket syntax: filter[online]."),
         # between fields
