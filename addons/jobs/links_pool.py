@@ -10,6 +10,7 @@ import structlog
 from addons.jobs.registry import GiveUp, Job, JobKind, RetryLater
 from addons.jobs.upstream_client import Refused, SessionExpired, Unavailable, UpstreamClient
 from addons.links.pool import JOB
+from ofapi_store import outbox
 from ofapi_store.coerce import to_int, to_str
 from ofapi_store.errors import BadValue
 from ofapi_store.queries import links, pools, smart_links
@@ -17,6 +18,8 @@ from ofapi_store.queries.pools import PoolRow
 from ofapi_store.queries.smart_links import SmartRow
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
     from addons.pipeline.services import Services
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 LISTED = 100
 RELOGIN_S = 300.0
+AGAIN_S = 3600.0
 
 
 async def make(job: Job, services: Services) -> None:
@@ -91,7 +95,7 @@ async def _ask(client: UpstreamClient, smart: SmartRow, row: PoolRow) -> dict[st
     return found
 
 
-def _keep(conn: Connection, smart: SmartRow, row: PoolRow, found: dict[str, Any], now: Any) -> None:
+def _keep(conn: Connection, smart: SmartRow, row: PoolRow, found: dict[str, Any], now: datetime) -> None:
     kind: links.Kind = "trial" if smart.link_type == "free_trial" else "tracking"
     try:
         number = to_int(found["id"])
@@ -106,4 +110,15 @@ def _keep(conn: Connection, smart: SmartRow, row: PoolRow, found: dict[str, Any]
     log.info("pool link made", smart_link=smart.id, link=number)
 
 
-JOBS = {JOB: JobKind(make)}
+async def again(_: Job, services: Services) -> None:
+    """Pools whose making has failed for good are tried once more: what upstream refused may be allowed by now."""
+    await services.store.awrite(_again, services.clock())
+
+
+def _again(conn: Connection, now: datetime) -> None:
+    for smart in pools.unmade(conn):
+        outbox.enqueue(conn, JOB, {"smart_link": smart}, key=smart, now=now)  # changes nothing where one is under way
+
+
+JOBS = {JOB: JobKind(make), "links.pools": JobKind(again)}
+PERIODIC = {"links.pools": lambda _config: AGAIN_S}

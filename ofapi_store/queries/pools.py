@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, func, select, update
+from sqlalchemy import Connection, Table, bindparam, exists, func, select, update
 
 from ofapi_store.models.links import LinkClaim
-from ofapi_store.models.smart_links import PoolLink
+from ofapi_store.models.smart_links import PoolLink, SmartLink
+from ofapi_store.models.teams import Account
 
 POOL: Table = PoolLink.__table__  # type: ignore[assignment]
+SMART: Table = SmartLink.__table__  # type: ignore[assignment]
+ACCOUNTS: Table = Account.__table__  # type: ignore[assignment]
 CLAIMS: Table = LinkClaim.__table__  # type: ignore[assignment]
 
 
@@ -60,6 +63,17 @@ def asked(conn: Connection, pool_id: int, *, now: datetime) -> None:
 
 def made(conn: Connection, pool_id: int, *, link_pk: int, url: str) -> None:
     conn.execute(update(POOL).where(POOL.c.id == pool_id).values(link_pk=link_pk, url=url, state="ready"))
+
+
+def unmade(conn: Connection) -> list[str]:
+    """Smart links of connected accounts that wait for links of their pools."""
+    query = (
+        select(SMART.c.id)
+        .join(ACCOUNTS, ACCOUNTS.c.id == SMART.c.account_id)
+        .where(SMART.c.state == "active", ACCOUNTS.c.disconnected_at.is_(None))
+        .where(exists().where(POOL.c.smart_link_id == SMART.c.id, POOL.c.state == "making"))
+    )
+    return list(conn.execute(query.order_by(SMART.c.id)).scalars())
 
 
 def retire(conn: Connection, smart_link_id: str) -> None:

@@ -10,7 +10,8 @@ from ulid import ULID
 from addons.jobs import links_pool
 from addons.jobs.registry import GiveUp, Job, RetryLater
 from addons.links import pool
-from ofapi_store.queries import links, pools, smart_links
+from ofapi_store import outbox
+from ofapi_store.queries import accounts, links, pools, smart_links
 from ofapi_store.types import now_utc
 from scripts.simulator import Simulator
 from tests.addons.jobs.upstream import SMALL, connected
@@ -116,3 +117,33 @@ async def test_outages_and_dead_sessions_are_waited_for(sim, sqlite_store, servi
             smart_links.mark_deleted(conn, ulid, now=now_utc())
         await links_pool.make(job, services)
         assert created(sim, "campaign") == []
+
+
+async def test_pools_that_failed_are_tried_again(sim, store, services_of) -> None:
+    """Each hour, once, for those that still wait; not for deleted ones and disconnected accounts."""
+    async with made(sim, store, services_of, size=1) as (services, _, ulid):
+
+        async def asked_for() -> list[str]:
+            with store.write() as conn:
+                live = outbox.live(conn, pool.JOB, ulid)
+                if live is not None:
+                    outbox.cancel(conn, live.id)
+            for _ in range(2):
+                await links_pool.again(Job(2, "links.pools", None, {}), services)
+            with store.read() as conn:
+                found = outbox.list_jobs(conn, kind=pool.JOB)
+            return [one.key for one in found if one.state == "pending"]
+
+        assert await asked_for() == [ulid]
+        with store.write() as conn:
+            smart = smart_links.get(conn, ulid)
+            accounts.disconnect(conn, smart.team_id, smart.account_id)
+        assert await asked_for() == []
+
+
+async def test_pools_that_are_made_are_left_alone(sim, sqlite_store, services_of) -> None:
+    """There is nothing to ask upstream for."""
+    async with made(sim, sqlite_store, services_of, size=1) as (services, job, _):
+        await links_pool.make(job, services)
+        with sqlite_store.read() as conn:
+            assert pools.unmade(conn) == []
