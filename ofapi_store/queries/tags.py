@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Table, bindparam, delete, exists, select, update
 
 from ofapi_store.errors import BadValue
 from ofapi_store.models.links import Link, LinkTag, Tag
+from ofapi_store.models.smart_links import SmartLinkTag
 from ofapi_store.models.teams import Account
 from ofapi_store.queries.upsert import insert_missing
 from ofapi_store.types import now_utc
 
 TAGS: Table = Tag.__table__  # type: ignore[assignment]
 LINK_TAGS: Table = LinkTag.__table__  # type: ignore[assignment]
+SMART_TAGS: Table = SmartLinkTag.__table__  # type: ignore[assignment]
 MAX_LENGTH = 50
 
 
@@ -79,8 +81,18 @@ def ensure(conn: Connection, team_id: str, names: Sequence[str], *, now: datetim
         for folded, name in sorted(wanted.items())
     ]
     insert_missing(conn, TAGS, rows, "team_id", "folded")
+    _respell(conn, team_id, wanted)
     query = select(TAGS.c.id).where(TAGS.c.team_id == team_id, TAGS.c.folded.in_(list(wanted)))
     return sorted(conn.execute(query).scalars())
+
+
+def _respell(conn: Connection, team_id: str, wanted: Mapping[str, str]) -> None:
+    """A tag that no link has (any more) takes the case of its new first use."""
+    unused = [~exists().where(table.c.tag_id == TAGS.c.id) for table in (LINK_TAGS, SMART_TAGS)]
+    this = (TAGS.c.team_id == team_id, TAGS.c.folded == bindparam("key"), TAGS.c.name != bindparam("spelling"))
+    statement = update(TAGS).where(*this, *unused).values(name=bindparam("spelling"))
+    if wanted:
+        conn.execute(statement, [{"key": key, "spelling": name} for key, name in sorted(wanted.items())])
 
 
 def of_team(conn: Connection, team_id: str, kinds: Iterable[str]) -> list[str]:

@@ -9,8 +9,9 @@ import pytest
 from ofapi_store import testing
 from ofapi_store.engine import Store
 from ofapi_store.errors import BadValue
-from ofapi_store.queries import ingest, links, tags
+from ofapi_store.queries import ingest, links, smart_links, tags
 from ofapi_store.queries.accounts import AccountRow
+from tests.addons.links.making import make_smart
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -36,6 +37,20 @@ def test_add_keeps_and_remove_ignores_case(store: Store, account: AccountRow) ->
         ]
         assert tags.remove(conn, account.team_id, pk, ["promo", "unknown", "STRASSE"]) == ["b", "É"]
         assert tags.remove(conn, account.team_id, pk, ["promo"]) == ["b", "É"]
+
+
+def test_a_tag_that_nothing_has_may_be_spelled_anew(store: Store, account: AccountRow) -> None:
+    """A mistake in the case of a tag is mended by taking the tag off and adding it; while another link has it, it stays."""
+    one, other = _link(store, account, "tracking_links", 1), _link(store, account, "trial_links", 2)
+    with store.write() as conn:
+        smart = make_smart(conn, account.team_id, account.id)
+        tags.add(conn, account.team_id, one, ["VIp"])
+        smart_links.add_tags(conn, account.team_id, smart, ["vip"])
+        tags.remove(conn, account.team_id, one, ["vip"])
+        assert tags.add(conn, account.team_id, other, ["VIP"]) == ["VIp"]
+        tags.remove(conn, account.team_id, other, ["vip"])
+        smart_links.remove_tags(conn, account.team_id, smart, ["vip"])
+        assert tags.add(conn, account.team_id, one, ["VIP"]) == ["VIP"]
 
 
 def test_one_bad_tag_adds_none(store: Store, account: AccountRow) -> None:
