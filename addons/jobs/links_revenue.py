@@ -11,7 +11,7 @@ from addons.jobs.registry import GiveUp, Job, JobKind
 from addons.links import observed
 from addons.links.recompute import Recomputed, recompute
 from ofapi_store import outbox
-from ofapi_store.queries import accounts, sync
+from ofapi_store.queries import accounts, link_revenue, sync
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FANS_AT_ONCE = 50
 """One transaction's worth: on SQLite other writes wait that long (some 20 ms)."""
 WAIT_S = 45.0
+SYNC = "sync.account"
 NEEDED = ("transactions", "chargebacks", "tracking_links", "trial_links", "claimers")
 
 
@@ -56,15 +57,27 @@ def _step(conn: Connection, account_id: str, services: Services) -> Recomputed:
 async def wait_for_revenue(services: Services, account_id: str, *, wait_s: float = WAIT_S) -> None:
     """`synchronous=true`: returns when the revenue of the account's links is as new as what is known of it.
 
-    Where upstream was never walked for it, a sync is started and waited for, at most `wait_s`.
+    Where upstream was never walked for it, or not since a link has come, a sync is started and waited for, at most `wait_s`.
     """
     until = time.monotonic() + wait_s
     if not await services.store.aread(_walked, account_id):
-        await services.store.awrite(_start_sync, account_id, services)
-        while time.monotonic() < until and not await services.store.aread(_walked, account_id):  # noqa: ASYNC110 (the worker is another process)
-            await asyncio.sleep(0.2)
+        await _sync(services, account_id, until)
+    await _work_out(services, account_id, until)
+    if await services.store.aread_slow(_waits, account_id):
+        await _sync(services, account_id, until)
+        await _work_out(services, account_id, until)
+
+
+async def _work_out(services: Services, account_id: str, until: float) -> None:
     while (await step(services, account_id)).left and time.monotonic() < until:
         pass
+
+
+async def _sync(services: Services, account_id: str, until: float) -> None:
+    """Starts a walk of what revenue needs, and waits for its end or until then."""
+    await services.store.awrite(_start_sync, account_id, services)
+    while time.monotonic() < until and await services.store.aread(outbox.live, SYNC, account_id) is not None:  # noqa: ASYNC110 (the worker is another process)
+        await asyncio.sleep(0.2)
 
 
 def _walked(conn: Connection, account_id: str) -> bool:
@@ -72,9 +85,14 @@ def _walked(conn: Connection, account_id: str) -> bool:
     return done.issuperset(NEEDED)
 
 
+def _waits(conn: Connection, account_id: str) -> bool:
+    """Whether the claimers of a link are not known yet."""
+    return not all(known for _, known in link_revenue.uncalculated(conn, account_id))
+
+
 def _start_sync(conn: Connection, account_id: str, services: Services) -> None:
     payload: dict[str, Any] = {"account": account_id, "only": list(NEEDED)}
-    outbox.enqueue(conn, "sync.account", payload, key=account_id, rerun=True, now=services.clock())
+    outbox.enqueue(conn, SYNC, payload, key=account_id, rerun=True, now=services.clock())
 
 
 async def retention(_: Job, services: Services) -> None:

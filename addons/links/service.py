@@ -10,7 +10,8 @@ from addons.jobs.links_revenue import wait_for_revenue
 from addons.links.observed import LinkMarks
 from addons.links.redirect import Redirects
 from addons.links.writing import ClickWriter
-from addons.pipeline.ingesting import add_on_observed
+from addons.pipeline.ingesting import add_on_observed, ingest_sights
+from addons.pipeline.observe import sight_of
 
 if TYPE_CHECKING:
     from addons.pipeline.exchange import Exchange
@@ -23,8 +24,11 @@ async def opened(services: Services) -> AsyncIterator[None]:
     add_on_observed(services, LinkMarks(services.clock, services.config.links.revenue_delay_s))
 
     async def synchronous(x: Exchange) -> None:
-        if x.account is not None:
-            await wait_for_revenue(services, x.account.id)
+        if x.account is None:
+            return
+        if (sight := sight_of(x)) is not None:  # links that upstream lists for the first time are to be known
+            await ingest_sights(services, [sight])
+        await wait_for_revenue(services, x.account.id)
 
     services.parts["synchronous"] = synchronous
     writer = ClickWriter(services)

@@ -33,7 +33,7 @@ from addons.pipeline.exchange import (
     UpstreamRequest,
 )
 from addons.pipeline.mounts import PUBLIC
-from addons.pipeline.observe import Sight
+from addons.pipeline.observe import sight_of
 from ofapi_store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -215,14 +215,9 @@ class Gateway:
             await asyncio.wait(self._background)
 
     async def _observe(self, x: Exchange) -> None:
-        rule = x.match.rule if x.match else None
-        if rule is None or not rule.observe or x.account is None or not x.upstream_body or x.state.get("replayed"):
-            return
-        if x.upstream_status is None or not 200 <= x.upstream_status < 300:
-            return
-        params = dict(x.match.params) if x.match else {}
-        sight = Sight(x.account.team_id, x.account.id, rule, params, x.upstream_body, time.time())
-        await self.parts.observer.see(sight)
+        sight = sight_of(x)
+        if sight is not None:
+            await self.parts.observer.see(sight)
 
     async def _touch(self, x: Exchange) -> None:
         if x.principal is not None:

@@ -19,6 +19,7 @@ import structlog
 from cachetools import TTLCache
 
 if TYPE_CHECKING:
+    from addons.pipeline.exchange import Exchange
     from addons.pipeline.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,17 @@ class Sight:
     params: dict[str, str]
     body: bytes
     at: float
+
+
+def sight_of(x: Exchange) -> Sight | None:
+    """What the rule of an exchange sees in upstream's answer; None where there is nothing to see."""
+    rule = x.match.rule if x.match else None
+    if rule is None or not rule.observe or x.account is None or not x.upstream_body or x.state.get("replayed"):
+        return None
+    if x.upstream_status is None or not 200 <= x.upstream_status < 300:
+        return None
+    params = dict(x.match.params) if x.match else {}
+    return Sight(x.account.team_id, x.account.id, rule, params, x.upstream_body, time.time())
 
 
 Ingest = Callable[[Sequence[Sight]], Awaitable[int]]

@@ -104,3 +104,29 @@ async def test_synchronous_syncs_what_was_never_synced(sim, sqlite_store, servic
         worker.stop()
         await running
         assert compare(services, account, sim) >= 3
+
+
+async def test_synchronous_syncs_for_a_link_that_has_come_since(sim, sqlite_store, services_of) -> None:
+    """A list shows a link whose claimers were never walked: it is waited for them too, and for nothing the next time."""
+    import asyncio
+
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        add_on_observed(services, LinkMarks(services.clock, 60))
+        worker = Worker(services, load_registry())
+        running = asyncio.create_task(worker.run())
+        await wait_for_revenue(services, account)
+        client = await services.parts["upstream"].of(account)
+        made = (await client.call("tracking-links-create", body={"campaignName": "Later"})).json()[0]
+        came = sim.happen("subscribe", link=f"campaign:{made['id']}", price=1000)
+        sim.happen("tip", fan=came["fan"], amount=500)
+        sim.world.creators[0].transactions[0].created = sim.world.now()  # events of one second are spread over some
+        await client.call("tracking-links-list", query={"limit": 100})
+        await wait_for_revenue(services, account)
+        with sqlite_store.read() as conn:
+            link = links.get(conn, account, "tracking", made["id"])
+        assert (link.revenue_total, link.revenue_stale) == (1200, False)
+        sim.clear_requests()
+        await wait_for_revenue(services, account)
+        assert sim.requests == []
+        worker.stop()
+        await running
