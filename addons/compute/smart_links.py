@@ -12,6 +12,7 @@ from addons.compute.api import Answer, Call, Handler
 from addons.compute.link_tags import check_names
 from addons.links import pool
 from addons.links.finding import smart_link
+from addons.links.show import unknown_cost
 from addons.pipeline.dates import show
 from addons.pipeline.errors import NotFound, ValidationFailed
 from ofapi_store.queries import accounts, pools, smart_links
@@ -130,7 +131,6 @@ def _pool_state(row: SmartRow, rows: list[PoolRow], now: datetime) -> dict[str, 
 
 def _shown(call: Call, row: SmartRow, figures: Figures) -> dict[str, Any]:
     root = call.services.config.links.redirect_base_url or f"{call.base_url}{_mount(call)}"
-    cost = dict.fromkeys(("inputMode", "inputValue", "perClick", "perPromo", "perSub"))
     return {
         "id": row.id,
         "name": row.name,
@@ -141,7 +141,7 @@ def _shown(call: Call, row: SmartRow, figures: Figures) -> dict[str, Any]:
         "conversions_count": figures.conversions,
         "subscribers_count": figures.subs,
         "revenue": f"{'-' if figures.net < 0 else ''}{abs(figures.net) // 100}.{abs(figures.net) % 100:02d}",
-        "cost": {"clickSourceCount": figures.clicks, **cost, "subscriberSourceCount": figures.subs},
+        "cost": unknown_cost(figures.clicks, figures.subs),
         "account": {"id": row.account_id, "display_name": row.display_name, "username": row.username},
         "created_at": show(row.created_at),
         "updated_at": show(row.updated_at),

@@ -42,6 +42,12 @@ def revenue(link: LinkRow) -> dict[str, Any]:
     return shown
 
 
+def unknown_cost(clicks: int | None, subscribers: int | None) -> dict[str, Any]:
+    """What a link cost, of which nothing is known here; the counts that it would be divided by."""
+    unknown = dict.fromkeys(("inputMode", "inputValue", "perClick", "perPromo", "perSub"))
+    return {"clickSourceCount": clicks, **unknown, "subscriberSourceCount": subscribers}
+
+
 def link_item(link: LinkRow, tags: Sequence[str], base: str) -> dict[str, Any]:
     """One item of a stored list. `base` is `https://…/api/acct_x`, for the related links."""
     item = _tracking(link) if "tracking" in link.kind else _trial(link)
@@ -53,7 +59,7 @@ def link_item(link: LinkRow, tags: Sequence[str], base: str) -> dict[str, Any]:
     if not link.kind.startswith("shared"):
         here = f"{base}/{PATHS[link.kind]}/{link.link_id}"
         item["revenue"] = revenue(link)
-        item["cost"] = link.cost
+        item["cost"] = link.cost or unknown_cost(link.clicks_count, link.subscribers_count)
         item["links"] = {"related": {"subscribers": f"{here}/subscribers", "spenders": f"{here}/spenders"}}
     return item
 

@@ -155,6 +155,11 @@ async def test_revenue_is_null_until_it_was_calculated(bench: Bench) -> None:
         "isLoading": False,
     }
     assert four["revenue"] == {**dict.fromkeys(five["revenue"]), "isLoading": True}
+    assert (five["cost"]["clickSourceCount"], five["cost"]["perClick"], five["cost"]["subscriberSourceCount"]) == (
+        10,
+        None,
+        4,
+    )
     assert five["campaignUrl"] == f"https://onlyfans.com/{bench.account.username}/c5"
 
 
