@@ -65,7 +65,7 @@ _SELECT: Select[Any] = select(*(CONVERSIONS.c[name] for name in ConversionRow.__
 def replace(
     conn: Connection, account_id: str, fan_ids: Sequence[int], wanted: Mapping[Key, NewConversion]
 ) -> list[ConversionRow]:
-    """`wanted` are all conversions of these fans. Returns those that were not there before."""
+    """`wanted` are all conversions of these fans. Returns those that were not there before, in the order they happened."""
     c = CONVERSIONS.c
     query = _SELECT.where(c.account_id == account_id, c.fan_id.in_(fan_ids))
     old = {(r.smart_link_id, r.fan_id, r.type, r.fact): r for r in (ConversionRow(*row) for row in conn.execute(query))}
@@ -82,11 +82,17 @@ def replace(
                 update(CONVERSIONS).where(c.id == row.id).values(net=new.net, gross=new.gross, conversion_at=new.at)
             )
             days.move(_row(row.id, key, new), 1)
-    made = _insert(conn, account_id, [(key, new) for key, new in sorted(wanted.items()) if key not in old])
+    made = _insert(conn, account_id, sorted(((k, new) for k, new in wanted.items() if k not in old), key=_happened))
     for row in made:
         days.move(row, 1)
     days.write(conn, account_id)
     return made
+
+
+def _happened(row: tuple[Key, NewConversion]) -> tuple[Any, ...]:
+    """By time; of one second a subscription comes before what the fan does then."""
+    key, new = row
+    return new.at, TYPES.index(key[2]), key
 
 
 def _insert(conn: Connection, account_id: str, rows: Sequence[tuple[Key, NewConversion]]) -> list[ConversionRow]:

@@ -336,6 +336,22 @@ def test_what_is_seen_again_costs_nothing(case) -> None:
         assert link_dirty.count(conn, case.account) == 0
 
 
+def test_conversions_are_told_in_the_order_they_happened(case) -> None:
+    """What is found out at once is numbered, and sent on, by time; subscribing comes first."""
+    case.click(0)
+    case.claim(REAL[2], 1, 5, None)
+    case.pay(1, 1, 5, 400)
+    case.see("messages", {"message_id": 1, "fan_id": 1, "from_fan": True, "created_at": at(5)})
+    case.see("messages", {"message_id": 2, "fan_id": 1, "from_fan": True, "created_at": at(9)})
+    case.pay(2, 1, 8, 400)
+    with case.opened.write() as conn:
+        found = recompute(conn, case.account, limit=9, window=WINDOW, now=T0).conversions
+    assert [row.type for row in found] == [
+        "new_subscriber", "new_transaction", "message_received", "fan_sent_1_message", "new_transaction", "message_received"
+    ]  # fmt: skip
+    assert [row.id for row in found] == sorted(row.id for row in found)
+
+
 def test_claimers_that_come_twice_count_once(case) -> None:
     """The same claim seen again, and a second period through the same link, are one fan; the earlier is the start."""
     case.click(0)
