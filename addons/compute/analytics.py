@@ -28,6 +28,7 @@ STAT_TYPES = {
     "tips": "tips",
     "streams": "stream",
 }
+MAX_YEARS = 100
 MONTHS = {"months": 1, "quarters": 3, "half_years": 6, "years": 12}
 
 
@@ -159,6 +160,8 @@ def _period(call: Call, name: str) -> tuple[datetime, datetime]:
     if end < start:
         text = f"The {name}.end field must be a date after or equal to {name}.start."
         raise ValidationFailed.of(f"{name}.end", text)
+    if end.year - start.year > MAX_YEARS:
+        raise ValidationFailed.of(f"{name}.end", f"The {name} field must not span more than {MAX_YEARS} years.")
     return start, end
 
 
