@@ -197,8 +197,10 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str = "none") -> Callable[[], None]:
-    """Prints rows as a table with these columns."""
+def table(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str = "none", numbers: Sequence[str] = ()
+) -> Callable[[], None]:
+    """Prints rows as a table with these columns; `numbers` are those whose values stand at the right."""
 
     def show() -> None:
         from rich import box
@@ -209,7 +211,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: s
             return
         grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for column in columns:
-            grid.add_column(column.replace("_", " "), overflow="fold")
+            grid.add_column(column.replace("_", " "), overflow="fold", justify="right" if column in numbers else "left")
         for row in rows:
             grid.add_row(*(_cell(row.get(c)) for c in columns))
         console().print(grid)

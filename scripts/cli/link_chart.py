@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CLICKS, SUBS, MONEY, INK = "#4c78a8", "#54a24b", "#e07b39", "#333333"
+CLICKS, SUBS, MONEY, INK, PALE = "#4c78a8", "#54a24b", "#e07b39", "#333333", "#666666"
 _WINDOW_DAYS = {"48h": 2, "7d": 7, "14d": 14, "30d": 30}
+_WEEK = 7
+_MANY_DAYS = 45  # from here on single bars are thin: their course over a week is drawn too
 
 
 def write(report: dict[str, Any], path: Path) -> None:
@@ -19,17 +22,18 @@ def write(report: dict[str, Any], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 7), layout="constrained")
+    figure = Figure(figsize=(12, 8), layout="constrained")
     FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.12)  # type: ignore[union-attr, call-arg]
     clicks, subs, money, cohort = figure.subplots(2, 2).flat
-    figure.suptitle(f"{report['name'] or report['link']}  ·  {report['link']}", color=INK, parse_math=False)
+    figure.suptitle(_heading(report), color=INK, fontsize=12, parse_math=False)
     days = [date.fromisoformat(row["timestamp"]) for row in report["daily"]]
     for axes, key, title, colour in (
-        (clicks, "clicks", "Clicks by day", CLICKS),
-        (subs, "subs", "Subscribers by day", SUBS),
-        (money, "revenue", "Net revenue by day, $", MONEY),
+        (clicks, "clicks", "Clicks", CLICKS),
+        (subs, "subs", "New subscribers", SUBS),
+        (money, "revenue", "Net revenue", MONEY),
     ):
-        _bars(axes, days, [float(row[key]) for row in report["daily"]], title, colour)
+        _by_day(axes, days, [float(row[key]) for row in report["daily"]], title, colour)
     _curve(cohort, report["cohort"], report["revenue_basis"])
     draft = path.with_name(f".{path.name}.draft")
     with warnings.catch_warnings():
@@ -41,51 +45,101 @@ def write(report: dict[str, Any], path: Path) -> None:
             draft.unlink(missing_ok=True)
 
 
+def _heading(report: dict[str, Any]) -> str:
+    """Which link, and which days."""
+    name, days = report["name"] or report["link"], report["daily"]
+    shown = name if len(name) <= 80 else name[:79] + "…"
+    first, last = (days[0]["timestamp"], days[-1]["timestamp"]) if days else ("", "")
+    period = f"{first if first == last else f'{first} to {last}'}, UTC" if days else "no days yet"
+    return f"{shown}  ·  {report['link']}\n{period}"
+
+
 def _metadata(path: Path) -> dict[str, Any]:
     """No time of making: the same report is the same file."""
     return {"Date": None} if path.suffix.lower() == ".svg" else {"Software": None}
 
 
-def _plain(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=10, color=INK, parse_math=False)
+def _plain(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title, loc="left", fontsize=10.5, color=INK, parse_math=False)
+    axes.set_xlabel(x, fontsize=8.5, color=PALE)
+    axes.set_ylabel(y, fontsize=8.5, color=PALE, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8, colors=INK)
-    axes.set_ylim(bottom=0)
 
 
-def _bars(axes: Axes, days: list[date], values: list[float], title: str, colour: str) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.ticker import MaxNLocator
+def _dollars(amount: float) -> str:
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
 
-    _plain(axes, f"{title} (total {sum(values):,.2f})" if "$" in title else f"{title} (total {sum(values):,.0f})")
-    if not days:
-        axes.text(0.5, 0.5, "nothing yet", ha="center", transform=axes.transAxes, color=INK)
-        axes.set_xticks([])
+
+def _nothing(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, ha="center", transform=axes.transAxes, color=PALE)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+
+
+def _by_day(axes: Axes, days: Sequence[date], values: Sequence[float], title: str, colour: str) -> None:
+    money = "revenue" in title
+    total = _dollars(sum(values)) if money else f"{sum(values):,.0f}"
+    _plain(axes, f"{title} by day, {total} in all", "day", "$ per day" if money else f"{title.lower()} per day")
+    if not any(values):
+        _nothing(axes, "none in this period" if days else "nothing yet")
         return
-    axes.bar(days, values, color=colour, width=0.9)  # type: ignore[arg-type]
-    axes.set_ylim(min([*values, 0]) * 1.08, max([*values, 1]) * 1.08)
-    axes.set_xlim(days[0].toordinal() - 719_163 - 0.8, days[-1].toordinal() - 719_163 + 0.8)
-    locator = AutoDateLocator(minticks=2, maxticks=7)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    if "$" not in title:
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    many = len(days) > _MANY_DAYS
+    axes.bar(days, values, width=1.0 if many else 0.8, color=colour, alpha=0.6 if many else 1.0, label="day")  # type: ignore[arg-type]
+    if many:
+        axes.plot(days, _weekly(values), color=INK, linewidth=1.3, label="average of 7 days")  # type: ignore[arg-type]
+        axes.legend(loc="upper left", fontsize=8, frameon=False, labelcolor=INK)
+    _scales(axes, days, values, money=money)
+
+
+def _scales(axes: Axes, days: Sequence[date], values: Sequence[float], *, money: bool) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, DateFormatter, date2num
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    top, room = max([*values, 0.01 if money else 1]), 1.25 if len(days) > _MANY_DAYS else 1.1  # room for the legend
+    axes.set_ylim(min([*values, 0]) * 1.1, top * room)
+    axes.axhline(0, color=INK, linewidth=0.8)
+    first, last = date2num([days[0], days[-1]])  # type: ignore[no-untyped-call]
+    margin = max(0.8, (5 - len(days)) / 2)  # few days are no wall of colour
+    axes.set_xlim(first - margin, last + margin)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=not money))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}" if top >= 5 or not money else "{x:,.2f}"))
+    if len(days) <= _WEEK:
+        axes.set_xticks(days)  # type: ignore[arg-type]
+        axes.xaxis.set_major_formatter(DateFormatter("%Y-%m-%d" if len(days) < 4 else "%d %b"))  # type: ignore[no-untyped-call]
+    else:
+        locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
+
+
+def _weekly(values: Sequence[float]) -> list[float]:
+    """The mean of each day and the six before it, of fewer at the beginning."""
+    weeks = [values[max(0, n - _WEEK + 1) : n + 1] for n in range(len(values))]
+    return [sum(week) / len(week) for week in weeks]
 
 
 def _curve(axes: Axes, cohort: dict[str, Any], basis: str) -> None:
-    _plain(axes, f"{basis.capitalize()} revenue per subscriber, $, by days since subscribing")
+    count = cohort["subscribers_count"]
+    who = f"{count:,} subscriber{'' if count == 1 else 's'} of the period"
+    _plain(axes, f"{basis.capitalize()} revenue per subscriber, {who}", "days since subscribing", "$ per subscriber")
     if cohort["arps_all_time"] is None:
-        axes.text(0.5, 0.5, "no subscribers yet", ha="center", transform=axes.transAxes, color=INK)
-        axes.set_xticks([])
+        _nothing(axes, "no subscribers yet")
         return
     values = [float(cohort[f"arps_{name}"]) for name in _WINDOW_DAYS]
     whole = float(cohort["arps_all_time"])
-    axes.plot([0, *_WINDOW_DAYS.values()], [0.0, *values], color=MONEY, marker="o", markersize=4)
-    for day, value in zip(_WINDOW_DAYS.values(), values, strict=True):
-        axes.annotate(f"{value:,.2f}", (day, value), (4, -11), textcoords="offset points", fontsize=8)
-    axes.axhline(whole, color=INK, linestyle="--", linewidth=0.8)
-    axes.annotate(f"all time {whole:,.2f}", (0, whole), (4, 4), textcoords="offset points", fontsize=8, color=INK)
-    axes.set_xticks([0, *_WINDOW_DAYS.values()])
-    axes.set_ylim(min(0.0, whole, *values), max(whole, *values, 0.01) * 1.15)
+    days = list(_WINDOW_DAYS.values())
+    axes.plot([0, *days], [0.0, *values], color=MONEY, marker="o", markersize=4.5, label="within so many days")
+    for day, value in zip(days, values, strict=True):
+        above = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "color": INK, "parse_math": False}
+        axes.annotate(_dollars(value), (day, value), (0, 8), **above)  # type: ignore[arg-type]
+    axes.axhline(whole, color=INK, linestyle="--", linewidth=1, label=f"ever: {_dollars(whole)}")
+    axes.legend(loc="lower right", fontsize=8, frameon=False, labelcolor=INK)
+    for text in axes.get_legend().get_texts():  # type: ignore[union-attr]
+        text.set_parse_math(False)
+    axes.set_xticks([0, *days])
+    axes.set_xlim(-0.8, days[-1] + 2)
+    axes.set_ylim(min(0.0, whole, *values) * 1.1, max(whole, *values, 0.01) * 1.15)

@@ -39,7 +39,11 @@ def list_(
             if kind in {None, one}:
                 found += links_overview.real(conn, kinds=[one], account_id=account, limit=limit)
     rows = [_row(link) for link in found]
-    emit(rows, table(rows, ["link", "name", "account", "clicks", "subscribers", "revenue"], empty="no links"))
+    names = ["link", "name", "account", *(numbers := ["clicks", "subscribers", "revenue"])]
+    emit(
+        rows,
+        table([{**row, "revenue": _amount(row["revenue"])} for row in rows], names, empty="no links", numbers=numbers),
+    )
 
 
 def _row(link: Overview) -> dict[str, Any]:
@@ -152,32 +156,54 @@ def _figures(conn: Connection, link: Overview, first: int | None, last: int | No
     }
 
 
-def _print(body: dict[str, Any]) -> None:
-    """A table of days (of months where there are many), and one of the cohort."""
-    from rich.markup import escape
+def _amount(money: Decimal | None) -> str | None:
+    return None if money is None else f"{money:,.2f}"
 
-    from addons.links.cohorts import WINDOWS
+
+def _print(body: dict[str, Any]) -> None:
+    """What the link brought in all, a table of days (of months where there are many), and one of the cohort."""
+    from rich.markup import escape
 
     screen = console()
     screen.print(f"[bold]{escape(body['name'] or body['link'])}[/bold]  {body['link']}  {body['account']}")
+    whole = {name: body[name] for name in ("clicks", "subscribers", "spenders")}
+    whole |= {name: _amount(body[name]) for name in ("revenue", "chargebacks")}
+    screen.print("in all: " + ", ".join(f"{name} {'–' if n is None else n}" for name, n in whole.items()))
+    _print_days(body)
+    cohort = body["cohort"]
+    known = cohort["coverage_percent"]
+    coverage = (
+        "" if known is None else f"; {known:.0%} of the link's {cohort['source_subscribers_total']} are known here"
+    )
+    screen.print(f"{cohort['subscribers_count']} subscribers of the period{coverage}")
+    _print_windows(body)
+    if body["chart"]:
+        screen.print(f"chart: {escape(body['chart'])}")
+
+
+def _print_days(body: dict[str, Any]) -> None:
     monthly = len(body["daily"]) > 62
     rows = [{"day": row["timestamp"], **row} for row in body["monthly" if monthly else "daily"]]
     sums = {name: sum(row[name] for row in rows) for name in ("clicks", "subs", "revenue", "spenders")}
     rows = [*({**row, "day": row["day"][:7]} if monthly else row for row in rows), {"day": "total", **sums}]
-    names = {"month" if monthly else "day": "day", "clicks": "clicks", "subscribers": "subs"}
-    names |= {"revenue": "revenue", "spenders": "spenders"}
+    names = {"month" if monthly else "day": "day", "clicks": "clicks", "new subscribers": "subs"}
+    names |= {"revenue": "revenue", "new spenders": "spenders"}
     shown = [{title: row[key] for title, key in names.items()} for row in rows]
-    table(shown, list(names))()
-    cohort = body["cohort"]
-    windows = [
+    table(
+        [{**row, "revenue": _amount(Decimal(row["revenue"]))} for row in shown], list(names), numbers=list(names)[1:]
+    )()
+
+
+def _print_windows(body: dict[str, Any]) -> None:
+    from addons.links.cohorts import WINDOWS
+
+    revenue = f"{body['revenue_basis']} revenue"
+    rows = [
         {
             "since subscribing": name.replace("_", " "),
-            f"{body['revenue_basis']} revenue": cohort[f"revenue_{name}_total"],
-            "per subscriber": cohort[f"arps_{name}"],
+            revenue: _amount(body["cohort"][f"revenue_{name}_total"]),
+            "per subscriber": _amount(body["cohort"][f"arps_{name}"]),
         }
         for name in WINDOWS
     ]
-    screen.print(f"{cohort['subscribers_count']} subscribers of the period")
-    table(windows, list(windows[0]))()
-    if body["chart"]:
-        screen.print(f"chart: {escape(body['chart'])}")
+    table(rows, list(rows[0]), numbers=[revenue, "per subscriber"])()

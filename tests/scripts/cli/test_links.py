@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ofapi_store import testing
 from ofapi_store.engine import Store
 from ofapi_store.models import metadata
 from ofapi_store.models.link_revenue import SUMS
-from scripts.cli import main
+from scripts.cli import link_chart, main
 from tests.addons.links.making import START, make_click, make_smart, ulid
 
 REPO = Path(__file__).resolve().parents[3]
@@ -147,12 +147,46 @@ def test_a_chart_is_a_file(ofapi: Ofapi, accounts: list[str], tmp_path: Path, li
     assert sorted(path.name for path in tmp_path.glob("*chart*")) == ["chart.PNG", "chart.svg"]
 
 
+@pytest.mark.parametrize("days", [1, 5, 60, 400])
+def test_a_chart_names_its_axes_and_fits_its_days(tmp_path: Path, days: int) -> None:
+    """Every axis is labelled, dates do not crowd, a long course has an average and a legend, amounts are in dollars."""
+    from matplotlib import rc_context
+
+    start = date(2025, 1, 1)
+    daily = [
+        {"timestamp": (start + timedelta(days=n)).isoformat(), "clicks": n % 7, "subs": 1, "revenue": n - 1.5}
+        for n in range(days)
+    ]
+    cohort = {"subscribers_count": 2, **{f"arps_{name}": 12.5 for name in ("48h", "7d", "14d", "30d", "all_time")}}
+    report = {"name": "Spring", "link": "tracking:5", "daily": daily, "cohort": cohort, "revenue_basis": "gross"}
+    path = tmp_path / "chart.svg"
+    with rc_context({"svg.fonttype": "none"}):  # texts as texts
+        link_chart.write(report, path)
+    texts = [element.text or "" for element in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"day", "clicks per day", "new subscribers per day", "$ per day", "$ per subscriber"} <= set(texts)
+    assert "Gross revenue per subscriber, 2 subscribers of the period" in texts
+    assert {"days since subscribing", "$12.50", "ever: $12.50"} <= set(texts)
+    assert texts.count("average of 7 days") == (3 if days > 45 else 0)
+    assert f"{start}, UTC" in texts if days == 1 else f"{start} to {daily[-1]['timestamp']}, UTC" in texts
+    assert len(texts) < 90
+
+
 def test_people_read_a_table(config: Path, accounts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Days with a total, the cohort below; brackets in a name are no markup."""
     assert accounts
     assert main.run(["--config", str(config), "links", "report", ulid(1)]) == 0
     shown = capsys.readouterr().out
-    for text in ("Autumn $5 [x]", "2026-01-01", "total", "42.5", "all time", "21.25"):
+    for text in (
+        "Autumn $5 [x]",
+        "2026-01-01",
+        "total",
+        "42.50",
+        "all time",
+        "21.25",
+        "clicks 3",
+        "revenue 42.50",
+        "100%",
+    ):
         assert text in shown
     assert main.run(["--config", str(config), "links", "list"]) == 0
     assert "tracking:5" in capsys.readouterr().out
