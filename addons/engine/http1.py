@@ -20,6 +20,7 @@ from addons.engine.state import wire_of
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _OTHER_VERSION = re.compile(rb" HTTP/(?!1\.[01]\r?$)\d\.\d\r?$")
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d[ \r\n]")
 LINGER_BYTES = 64 * 1024 * 1024
 PIPELINE_BYTES = 1024 * 1024
 
@@ -123,6 +124,7 @@ class GatewayHttp1Client(_http1.Http1Client):
         yield from super().send(event)
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        self._skip_interim()
         limit = 4 * self.policy.header_bytes
         oversized = isinstance(event, events.DataReceived) and len(self.buf) > limit
         if oversized and self.request and not _BLANK_LINE.search(bytes(self.buf), 0, limit + 4):
@@ -138,3 +140,8 @@ class GatewayHttp1Client(_http1.Http1Client):
             yield from super().read_body(event)
         except NotImplementedError as e:
             yield from _without_trailers(self, event, e)
+
+    def _skip_interim(self) -> None:
+        """Answers 1xx come before the real one (RFC 9110 15.2), which mitmproxy would take for the next request's."""
+        while self.request and _INTERIM.match(bytes(self.buf)) and self.buf.maybe_extract_lines():
+            pass

@@ -256,6 +256,8 @@ class GatewayStream(HttpStream):
             return (yield from super().check_invalid(request))
         assert self.flow.response
         try:
+            if self.flow.response.status_code < 200:  # 101: nobody asked to switch
+                raise ValueError(f"upstream answered with status {self.flow.response.status_code}")
             validate_headers(self.flow.response)
         except ValueError as e:
             code = ErrorCode.RESPONSE_VALIDATION_FAILED

@@ -185,6 +185,31 @@ async def test_protocol_errors(raw: bytes, tmp_path: Path) -> None:
         assert (await c.ask("GET", "/")).status == 502
 
 
+@pytest.mark.parametrize(
+    "interim",
+    [b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", b"HTTP/1.1 100\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"],
+    ids=range(2),
+)
+async def test_interim_answers_are_skipped(interim: bytes, tmp_path: Path) -> None:
+    """An answer 1xx is not the answer: the client gets the one after it, and the next request its own."""
+    async with upstream(lambda s: interim + reply(s.line.encode())) as up:
+        async with engine(FakeGateway(up.url), tmp_path) as run, client(run.port) as c:
+            for path in ("/1", "/2"):
+                got = await c.ask("GET", path)
+                assert (got.status, got.body) == (200, f"GET {path} HTTP/1.1".encode())
+        assert up.connections == 1
+
+
+@pytest.mark.parametrize("status", [b"101 Switching Protocols", b"000 Odd"])
+async def test_a_status_that_is_no_answer(status: bytes, tmp_path: Path) -> None:
+    """A switch of protocols that nobody asked for, and a number that is no status, are a 502."""
+    raw = b"HTTP/1.1 " + status + b"\r\nUpgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n"
+    async with upstream(lambda s: raw) as up, engine(FakeGateway(up.url), tmp_path) as run, client(run.port) as c:
+        for _ in range(2):
+            got = await c.ask("GET", "/", "Upgrade: websocket", "Connection: upgrade")
+            assert (got.status, json.loads(got.body)["error"]) == (502, "upstream_unreachable")
+
+
 async def test_idle_connections_are_dropped(tmp_path: Path) -> None:
     """An upstream connection that was idle for keepalive_s is closed, and not used again."""
     async with (
