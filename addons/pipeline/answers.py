@@ -51,12 +51,19 @@ def down_headers(upstream: Headers, *, streamed: bool, edited: bool = False) -> 
 
 def location(x: Exchange, value: str) -> str | None:
     """Upstream's redirect as the client may follow it: API paths become ours, other hosts stay, the rest is dropped."""
-    target, here = urlsplit(value), urlsplit(x.upstream.url if x.upstream else "")
+    try:
+        target, here = urlsplit(value), urlsplit(x.upstream.url if x.upstream else "")
+    except ValueError:
+        return None
     if target.netloc and target.netloc != here.netloc:
         return value if target.scheme in ("http", "https") else None
-    if x.account is None or not target.path.startswith(API_ROOT):
+    if not target.path.startswith(API_ROOT):
         return None
     query = f"?{target.query}" if target.query else ""
+    if x.mount == "upstream":
+        return target.path + query
+    if x.account is None:
+        return None
     return f"{x.state.get('prefix', '')}/{x.account.id}/{target.path[len(API_ROOT) :]}{query}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addons.pipeline.exchange import Headers, Response, UpstreamFailure
+from addons.pipeline.exchange import Entry, Headers, Response, UpstreamFailure
 from ofapi_store.queries import accounts
 from tests.addons.pipeline.harness import Bench, json_answer
 
@@ -127,6 +127,7 @@ async def test_cached_media_urls_are_swapped_before_the_envelope(bench: Bench) -
         ("https://cdn.test/file", "https://cdn.test/file"),
         ("/login", None),
         ("javascript:alert(1)", None),
+        ("http://[::1/no-address", None),
     ],
 )
 async def test_redirects_lead_to_us_or_away_never_to_upstreams_api(
@@ -136,6 +137,14 @@ async def test_redirects_lead_to_us_or_away_never_to_upstreams_api(
     bench.upstream = lambda _: Response(302, Headers([("Location", upstream)]), b"")
     got = await bench.raw("{a}/x/y")
     assert got.headers.get("location") == (expected.replace("{a}", bench.account.id) if expected else None)
+
+
+async def test_a_redirect_of_upstream_itself_stays_there(bench: Bench) -> None:
+    """A proxy client that addresses upstream follows upstream's own paths."""
+    bench.upstream = lambda _: Response(302, Headers([("Location", "https://up.test/api2/v2/users/5?x=1")]), b"")
+    entry = Entry("proxy_upstream", "https", "onlyfans.com", 443, "127.0.0.1")
+    got = await bench.raw("api2/v2/users/4", headers={"X-OFAPI-Account": bench.account.id}, entry=entry)
+    assert got.headers.get("location") == "/api2/v2/users/5?x=1"
 
 
 async def test_the_meta_of_the_envelope(bench: Bench) -> None:
