@@ -36,16 +36,21 @@ _VALIDATORS = ("etag", "last-modified")
 API_ROOT = "/api2/v2/"
 
 
-def down_headers(upstream: Headers, *, streamed: bool, edited: bool = False) -> Headers:
+def down_headers(upstream: Headers, *, streamed: bool, edited: bool = False, swapped: bool = False) -> Headers:
     """The part of upstream's headers that the client sees.
 
     `streamed`: the body goes on as encoded upstream, so its encoding and length stay true. `edited`: the body is no
-    longer the one that upstream's validators name.
+    longer the one that upstream's validators name. `swapped`: it is, but for the addresses of media files, which upstream
+    too writes anew each time; so its tag holds, as a weak one.
     """
     keep = _STREAMED if streamed else _DOWN
     out = Headers([(k, v) for k, v in upstream if k.lower() in keep])
     if edited:
         out.remove(*_VALIDATORS)
+    elif swapped:
+        out.remove("last-modified")
+        if (tag := out.get("etag")) is not None:
+            out.set("ETag", tag if tag.startswith("W/") else f"W/{tag}")
     return out
 
 

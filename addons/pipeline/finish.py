@@ -106,12 +106,13 @@ async def _present(parts: Parts, x: Exchange, response: Response) -> Response:
         if x.query.get("synchronous") is True and (wait := parts.services.parts.get("synchronous")) is not None:
             await wait(x)  # figures that steps look up are worked out first
         body = await parts.editor.response(x, body)
+    edited = (rule is not None and rule.source == "hybrid") or body is not response.body
+    before_swap = body
     swap = parts.services.parts.get("media_swap")
     if swap is not None:
         swapped: Any = swap(body, x)
         body = await swapped if inspect.isawaitable(swapped) else swapped
-    hybrid = rule is not None and rule.source == "hybrid"
-    headers = _headers(x, response, edited=hybrid or body is not response.body)
+    headers = _headers(x, response, edited=edited, swapped=body is not before_swap)
     bare = rule is not None and rule.spec.present.bare
     if x.dialect == "envelope" and not bare and is_json(body):
         body = envelope(body, counters(parts, x).meta(), _next_page(parts, x, response.body))
@@ -136,8 +137,8 @@ def page_spec(x: Exchange) -> pagination.PageSpec:
     return pagination.PageSpec(page.kind, int(sent) if sent.isdigit() else page.limit, page.param)
 
 
-def _headers(x: Exchange, response: Response, *, edited: bool) -> Headers:
-    headers = down_headers(response.headers, streamed=False, edited=edited)
+def _headers(x: Exchange, response: Response, *, edited: bool, swapped: bool = False) -> Headers:
+    headers = down_headers(response.headers, streamed=False, edited=edited, swapped=swapped)
     if x.request.method == "HEAD" and x.dialect == "raw" and (size := response.headers.get("content-length")):
         headers.set("Content-Length", size)
     _add_location(x, response.headers, headers)

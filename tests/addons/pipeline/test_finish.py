@@ -113,10 +113,18 @@ async def test_bare_rules_have_no_envelope(bench: Bench) -> None:
 async def test_cached_media_urls_are_swapped_before_the_envelope(bench: Bench) -> None:
     """The hook sees the edited body; the same object back means that nothing changed."""
     bench.services.parts["media_swap"] = lambda body, x: body.replace(b"cdn2", b"ours")
-    bench.upstream = lambda _: json_answer({"u": "https://cdn2/x"}, ETag='"v"')
-    got = await bench.api("{a}/x/y")
-    assert got.json["data"] == {"u": "https://ours/x"}
-    assert (await bench.raw("{a}/x/y")).headers.get("etag") is None
+    bench.upstream = lambda _: json_answer({"u": "https://cdn2/x"})
+    assert (await bench.api("{a}/x/y")).json["data"] == {"u": "https://ours/x"}
+
+
+@pytest.mark.parametrize("tag", ['"v"', 'W/"v"'])
+async def test_a_swapped_body_keeps_its_tag_as_a_weak_one(bench: Bench, tag: str) -> None:
+    """Upstream signs the addresses of files anew each time too: its tag names all the rest, so a client may ask by it."""
+    bench.services.parts["media_swap"] = lambda body, x: body.replace(b"cdn2", b"ours")
+    bench.upstream = lambda _: json_answer({"u": "https://cdn2/x"}, ETag=tag, Last_Modified="Mon, 1 Jan 2024 00:00:00 GMT")
+    for prefix in ("", "api/"):
+        headers = (await bench.raw(prefix + "{a}/x/y")).headers
+        assert (headers.get("etag"), headers.get("last-modified")) == ('W/"v"', None)
 
 
 @pytest.mark.parametrize(
