@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from addons.pipeline import pagination, upstream_errors
-from addons.pipeline.answers import down_headers, error_response, is_json_type, location
+from addons.pipeline.answers import JSON_TYPE, down_headers, error_response, is_json_type, location
 from addons.pipeline.dialects import CHARGED_NOTE, FREE_NOTE, REPLAY_NOTE, Counters, envelope, is_json
 from addons.pipeline.exchange import BodyMode, Headers, Response, ResponseHead
 from addons.pipeline.local import base_url, call_then, page_url
@@ -139,8 +139,6 @@ def page_spec(x: Exchange) -> pagination.PageSpec:
 
 def _headers(x: Exchange, response: Response, *, edited: bool, swapped: bool = False) -> Headers:
     headers = down_headers(response.headers, streamed=False, edited=edited, swapped=swapped)
-    if x.request.method == "HEAD" and x.dialect == "raw" and (size := response.headers.get("content-length")):
-        headers.set("Content-Length", size)
     _add_location(x, response.headers, headers)
     return headers
 
@@ -165,9 +163,25 @@ def finish_head(parts: Parts, x: Exchange, head: ResponseHead) -> ResponseHead:
     else:
         headers = down_headers(head.headers, streamed=True)
         _add_location(x, head.headers, headers)
+        if x.request.method == "HEAD":
+            _unsay(x, head, headers)
     add_counters(parts, x, headers)
     headers.set("X-OFAPI-Request-Id", x.id)
     return ResponseHead(head.status, headers)
+
+
+def _unsay(x: Exchange, head: ResponseHead, headers: Headers) -> None:
+    """HEAD says of the body what GET would: nothing of upstream's where ours is edited, wrapped or translated."""
+    rule, ok = x.match.rule if x.match else None, head.status < 400
+    edited = ok and rule is not None and rule.source == "hybrid"
+    wrapped = x.dialect == "envelope" and not (ok and rule is not None and rule.spec.present.bare)
+    if not _interesting(x, head) or not (edited or wrapped):
+        return
+    headers.remove("content-length", "content-encoding")
+    if edited:
+        headers.remove("etag", "last-modified")
+    if not ok:
+        headers.set("Content-Type", JSON_TYPE)
 
 
 def charge_for(parts: Parts, x: Exchange, status: int) -> None:

@@ -146,14 +146,7 @@ class Bench:
         settle: bool = True,
     ) -> Got:
         """One exchange through all stages, as an engine drives them. `{a}` in `target` is the account."""
-        fields = dict(headers or {})
-        if token is not None:
-            fields.setdefault("Authorization", f"Bearer {token or self.token}")
-        request = Request(method, target.replace("{a}", self.account.id), Headers(fields.items()), body)
-        x = self.gateway.begin(request, entry or Entry("reverse", "http", "gw.test", 8080, "127.0.0.1"))
-        await self.gateway.admit(x)
-        self.gateway.request_mode(x)
-        await self.gateway.prepare(x)
+        x = await self.admitted(method, target, body=body, headers=headers, token=token, entry=entry)
         if x.response is None:
             assert x.upstream is not None
             self.sent.append(x.upstream)
@@ -168,6 +161,27 @@ class Bench:
         if settle:
             await self.gateway.parts.observer.flush()
         return out
+
+    async def admitted(
+        self,
+        method: str,
+        target: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = "",
+        entry: Entry | None = None,
+    ) -> Exchange:
+        """An exchange that is about to go upstream, or has been answered."""
+        fields = dict(headers or {})
+        if token is not None:
+            fields.setdefault("Authorization", f"Bearer {token or self.token}")
+        request = Request(method, target.replace("{a}", self.account.id), Headers(fields.items()), body)
+        x = self.gateway.begin(request, entry or Entry("reverse", "http", "gw.test", 8080, "127.0.0.1"))
+        await self.gateway.admit(x)
+        self.gateway.request_mode(x)
+        await self.gateway.prepare(x)
+        return x
 
     async def api(self, path: str, **kwargs: Any) -> Got:
         """GET in the envelope dialect."""

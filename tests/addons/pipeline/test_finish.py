@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addons.pipeline.exchange import Entry, Headers, Response, UpstreamFailure
+from addons.pipeline.exchange import Entry, Headers, Response, ResponseHead, UpstreamFailure
 from ofapi_store.queries import accounts
 from tests.addons.pipeline.harness import Bench, json_answer
 
@@ -102,6 +102,29 @@ async def test_validators_of_edited_bodies_do_not_come_down(bench: Bench) -> Non
     bench.upstream = lambda _: json_answer({"list": [{"id": 1}], "hasMore": False}, ETag='"v"')
     assert (await bench.raw("{a}/fans/active")).headers.get("etag") is None
     assert (await bench.raw("{a}/x/y")).headers.get("etag") == '"v"'
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "kept"),
+    [
+        ("{a}/x/y", 200, ["Content-Type", "Content-Length", "ETag"]),
+        ("{a}/fans/active", 200, ["Content-Type"]),
+        ("{a}/fans/active", 404, ["Content-Type", "Content-Length", "ETag"]),
+        ("api/{a}/fans/active", 200, ["Content-Type"]),
+        ("api/{a}/x/y", 200, ["Content-Type", "ETag"]),
+        ("api/{a}/x/y", 500, ["Content-Type", "ETag"]),
+        ("api/{a}/stats", 200, ["Content-Type", "Content-Length", "ETag"]),
+    ],
+)
+async def test_head_says_nothing_of_a_body_that_get_would_change(
+    bench: Bench, path: str, status: int, kept: list[str]
+) -> None:
+    """Upstream's length is not that of an edited, wrapped or translated body."""
+    fields = Headers([("Content-Type", "application/json"), ("Content-Length", "9"), ("ETag", '"v"')])
+    x = await bench.admitted("HEAD", f"/{path}")
+    got = bench.gateway.finish_head(x, ResponseHead(status, fields))
+    assert got.status == status
+    assert [k for k, _ in got.headers if not k.startswith("X-")] == kept
 
 
 async def test_bare_rules_have_no_envelope(bench: Bench) -> None:
