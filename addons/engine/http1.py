@@ -86,9 +86,17 @@ class GatewayHttp1Server(_http1.Http1Server):
 
     def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         try:
-            yield from super().read_body(event)
+            for command in super().read_body(event):
+                if isinstance(command, commands.CloseConnection) and self._is_broken(event):
+                    yield from self._refuse(error_response(400, "The request's body is not framed as HTTP wants it."))
+                else:
+                    yield command
         except NotImplementedError as e:
             yield from _without_trailers(self, event, e)
+
+    def _is_broken(self, event: events.Event) -> bool:
+        """Whether mitmproxy closes for what it has read of a body, and nothing was answered yet."""
+        return isinstance(event, events.DataReceived) and self.response is None and self.state == self.read_body
 
     def wait(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived) and len(self.buf) > self.policy.header_bytes + PIPELINE_BYTES:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from addons.engine.policy import Policy
-from tests.e2e.engine.harness import Client, FakeGateway, Upstream, client, engine, reply, upstream
+from tests.e2e.engine.harness import Client, FakeGateway, Upstream, client, engine, reply, until, upstream
 
 POLICY = Policy(header_bytes=65_536, json_body_bytes=1000, upload_body_bytes=200_000, read_timeout_s=5)
 
@@ -60,6 +60,9 @@ BAD = [
         "payload_too_large",
     ),
     (b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n", 413, "payload_too_large"),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", 400, "bad_request"),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n", 400, "bad_request"),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}}\r\n0\r\n\r\n", 400, "bad_request"),
 ]
 
 
@@ -124,6 +127,19 @@ async def test_unauthorised_upload_is_not_held(tmp_path: Path) -> None:
         assert (got.status, got.header("connection")) == (401, "close")
         await c.send(b"x" * 30_000_000)
         assert await c.reader.read() == b""
+        assert not up.seen
+
+
+async def test_a_broken_upload_is_refused_while_it_streams(tmp_path: Path) -> None:
+    """Chunks that are none end a streamed upload with 400; upstream never gets its end."""
+    async with upstream(lambda s: reply()) as up, engine(FakeGateway(up.url), tmp_path) as run, client(run.port) as c:
+        await c.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n")
+        await c.send(b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        await until(lambda: up.connections == 1)
+        await c.send(b"zz\r\n")
+        got = await c.read()
+        assert (got.status, json.loads(got.body)["error"]) == (400, "bad_request")
+        await until(lambda: up.closed == 1 and len(run.gateway.after_calls) == 1)
         assert not up.seen
 
 
