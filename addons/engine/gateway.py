@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from mitmproxy import connection, ctx, http
 from mitmproxy.proxy import server_hooks
+from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.engine import messages
 from addons.engine.encodings import BrokenEncoding, decode, decoder_for
@@ -33,6 +34,20 @@ _NOT_SERVED = (
     "This proxy serves only the hosts in `proxy.api_hosts` and `upstream.direct_hosts`; {host} is not among them."
 )
 Stage = Callable[[], Awaitable[None]]
+
+
+def _handler_of(client: connection.Client) -> ConnectionHandler | None:
+    server = ctx.master.addons.get("proxyserver")
+    return server.connections.get(client.id) if server else None
+
+
+def _unsent_bytes(client: connection.Client) -> int:
+    """What was written to the client and is not yet in its hands, nor in the system's."""
+    handler = _handler_of(client)
+    io = handler.transports.get(client) if handler is not None else None
+    if io is None or not isinstance(io.writer, asyncio.StreamWriter):
+        return 0
+    return io.writer.transport.get_write_buffer_size()
 
 
 class GatewayAddon:
@@ -58,9 +73,7 @@ class GatewayAddon:
     # -- connections ---------------------------------------------------------------------------------------------
 
     def client_connected(self, client: connection.Client) -> None:
-        server = ctx.master.addons.get("proxyserver")
-        handler = server.connections.get(client.id) if server else None
-        if handler is not None:  # mitmproxy allows five upstream connections per client and host, whatever the options
+        if (handler := _handler_of(client)) is not None:  # mitmproxy allows five upstream connections per client and host, whatever the options
             handler.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(MAX_CONNECTIONS_PER_HOST))
 
     def client_disconnected(self, client: connection.Client) -> None:
@@ -135,6 +148,7 @@ class GatewayAddon:
             client_http2=request.is_http2,
             client_head=request.method == "HEAD",
         )
+        state.client_is_behind = lambda: _unsent_bytes(flow.client_conn) > 0
         state.too_large = lambda: self._too_large(state)
         state.overflow = lambda: self._to_streaming(flow, state)
         return state

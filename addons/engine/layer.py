@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from mitmproxy.connection import Connection, Server
 from mitmproxy.proxy import commands, events, layer, tunnel
@@ -12,6 +12,9 @@ from mitmproxy.proxy.layers.http._events import ErrorCode, ResponseProtocolError
 
 from addons.engine.policy import Policy
 from addons.engine.timers import Timers
+
+if TYPE_CHECKING:
+    from addons.engine.stream import GatewayStream
 
 
 class UpstreamTimedOut(ResponseProtocolError):
@@ -55,6 +58,10 @@ class GatewayHttpLayer(HttpLayer):
             if connecting is not None:
                 yield from self._abandon(connecting)
             elif stream := self.streams.get(stream_id):
+                known = cast("GatewayStream", stream).known
+                if known is not None and known.client_is_behind():
+                    self.timers.touch(stream_id, known.read_timeout_s)
+                    continue
                 text = "upstream did not answer in time"
                 error = UpstreamTimedOut(stream_id, text, ErrorCode.GENERIC_SERVER_ERROR)
                 yield from self.event_to_child(stream, error)

@@ -30,7 +30,10 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class FlowState:
-    """`local`: the answer is ours, upstream is not asked. `answered`: handed to the client. `settled`: `after` is due or done."""
+    """`local`: the answer is ours, upstream is not asked. `answered`: handed to the client. `settled`: `after` is due or done.
+
+    `client_is_behind`: what it was sent waits here, so nothing more is read from upstream.
+    """
 
     exchange: Exchange | None
     request_limit: int
@@ -51,6 +54,7 @@ class FlowState:
     failure_answer: Response | None = None
     upstream_head: ResponseHead | None = None
     upstream_started: float | None = None
+    client_is_behind: Callable[[], bool] = lambda: False
     too_large: Callable[[], http.Response] | None = None
     overflow: Callable[[], None] | None = None
 

@@ -10,6 +10,7 @@ import pytest
 
 from addons.engine.options import FreePorts
 from addons.engine.policy import Policy
+from addons.pipeline.exchange import BodyMode
 from tests.e2e.engine.harness import FakeGateway, Seen, client, engine, reply, until, upstream
 
 QUICK = Policy(connect_timeout_s=0.3, read_timeout_s=0.3, keepalive_s=1.0)
@@ -149,6 +150,18 @@ async def test_stalled_body_times_out(tmp_path: Path) -> None:
     ) as up:
         async with engine(FakeGateway(up.url, timeout_s=0.3), tmp_path) as run, client(run.port) as c:
             assert (await c.ask("GET", "/")).status == 504
+
+
+async def test_a_slow_client_is_no_silent_upstream(tmp_path: Path) -> None:
+    """A client that pauses for longer than upstream may be silent gets the rest when it goes on."""
+    body = b"x" * 20_000_000
+    async with upstream(lambda s: reply(body, kind="video/mp4")) as up:
+        gateway = FakeGateway(up.url, timeout_s=0.2, mode=BodyMode.STREAM)
+        async with engine(gateway, tmp_path) as run, client(run.port) as c:
+            await c.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await c.reader.readuntil(b"\r\n\r\n")
+            await asyncio.sleep(1)
+            assert await c.reader.readexactly(len(body)) == body
 
 
 async def test_truncated_body(tmp_path: Path) -> None:
