@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from urllib.parse import unquote
@@ -19,6 +20,7 @@ FRAMING = frozenset(
 )
 _LENGTH = frozenset((b"content-length", b"content-encoding"))
 _BODY_METHODS = frozenset(("POST", "PUT", "PATCH"))
+_BREAK = re.compile(rb"[\r\n\0]+[ \t]*")
 Fields = list[tuple[bytes, bytes]]
 
 
@@ -61,8 +63,13 @@ def request_of(request: http.Request, body: bytes | None = None) -> Request:
 
 def head_of(response: http.Response) -> ResponseHead:
     """Upstream's status and headers, without those that belong to its connection."""
-    fields = (kv for kv in response.headers.fields if kv[0].lower() not in FRAMING)
+    fields = ((k, _one_line(v)) for k, v in response.headers.fields if k.lower() not in FRAMING)
     return ResponseHead(response.status_code, headers_of(fields))
+
+
+def _one_line(value: bytes) -> bytes:
+    """A folded value unfolded (RFC 9112 5.2), and nothing in it that would end a line."""
+    return _BREAK.sub(b" ", value) if _BREAK.search(value) else value
 
 
 def split_url(url: str) -> tuple[str, str, int, bytes, bytes]:
@@ -159,7 +166,7 @@ def to_http(response: Response, state: FlowState, raw: bytes | None = None, codi
 
 def to_http_head(head: ResponseHead, state: FlowState, *, decoded: bool) -> http.Response:
     """An answer whose body is not held: upstream's framing where it still holds, else chunked."""
-    dropped = FRAMING | _LENGTH if decoded else FRAMING
+    dropped = FRAMING | _LENGTH if decoded or head.status == 204 else FRAMING
     kept = [kv for kv in fields_of(head.headers) if kv[0].lower() not in dropped]
     has_length = any(k.lower() == b"content-length" for k, _ in kept)
     no_body = state.client_head or bodiless(head.status)

@@ -71,6 +71,19 @@ def test_to_http_head_framing() -> None:
     assert to_http_head(head, state(client_http2=True), decoded=True).headers.fields == ()
 
 
+@pytest.mark.parametrize(("status", "length"), [(204, None), (304, "5"), (200, "5")])
+def test_no_length_where_no_body_may_be(status: int, length: str | None) -> None:
+    """A 204 states none (RFC 9110 8.6), whatever upstream says; a 304 states that of the body it stands for."""
+    head = ResponseHead(status, Headers([("Content-Length", "5")]))
+    assert to_http_head(head, state(), decoded=False).headers.get("content-length") == length
+
+
+def test_upstreams_values_are_one_line() -> None:
+    """What upstream folded or broke never ends a line of ours."""
+    response = tutils.tresp(headers=((b"ETag", b"a\r\n\tb"), (b"X", b"a\r\nSet-Cookie: c\0d"), (b"Y", b"\xff")))
+    assert head_of(response).headers.items() == [("ETag", "a b"), ("X", "a Set-Cookie: c d"), ("Y", "\udcff")]
+
+
 def test_head_of_drops_connection_headers() -> None:
     """Upstream's connection is not the client's."""
     response = tutils.tresp(headers=((b"Connection", b"close"), (b"Transfer-Encoding", b"chunked"), (b"ETag", b"x")))
