@@ -63,14 +63,22 @@ class QueryMap:
     split: Mapping[str, str] = field(default_factory=dict)
 
     def apply(self, query: str) -> str:
-        """The upstream query: the rule's own parameters that the client did not set, then the client's as sent."""
+        """The upstream query: the rule's own parameters that the client did not set, then the client's as sent.
+
+        An empty value sets nothing: where the rule has one for that parameter, the rule's goes up.
+        """
+        own = {name for name, _ in self.static}
         if not (self.rename or self.drop or self.values or self.split):
-            return self._with_static(query, {p.name for p in phpquery.pairs(query)} if self.static else set())
+            sent = phpquery.pairs(query) if own else []
+            if any(p.name in own and not p.value for p in sent):
+                sent = [p for p in sent if p.name not in own or p.value]
+                query = "&".join(p.text for p in sent)
+            return self._with_static(query, {p.name for p in sent})
         out, names = [], set()
         for pair in phpquery.pairs(query):
-            if pair.name in self.drop:
-                continue
             name = self.rename.get(pair.name, pair.name)
+            if pair.name in self.drop or (name in own and not pair.value):
+                continue
             separator = self.split.get(pair.name)
             for part in pair.value.split(separator) if separator else [pair.value]:
                 value = self.values.get(pair.name, {}).get(part, part)

@@ -59,6 +59,8 @@ def check_query(query: str, params: Mapping[str, ParamRule], now: datetime) -> d
 def _sent_value(sent: list[phpquery.Pair], name: str, spec: ParamRule) -> Any:
     if spec.type == "array":
         return (_split(sent, name, spec.separator) if spec.separator else phpquery.values_of(sent, name)) or None
+    if spec.type not in ("object", "any") and any(pair.name.startswith(f"{name}[") for pair in sent):
+        return phpquery.values_of(sent, name)  # PHP makes a list of it, which is none of the declared types
     value = phpquery.value_of(sent, name)
     return None if value == "" and (spec.type != "string" or spec.enum is not None) else value
 

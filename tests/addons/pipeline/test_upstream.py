@@ -41,6 +41,15 @@ def test_query_maps() -> None:
     assert rule.apply("a=9") == "a=9"
 
 
+@pytest.mark.parametrize("drop", [frozenset(), frozenset({"fresh"})])
+def test_an_empty_value_gives_way_to_the_rules(drop: frozenset[str]) -> None:
+    """`limit=` asks for no limit of its own; parameters without one in the rule go up as sent."""
+    rule = QueryMap(drop=drop, static=(("limit", "10"),))
+    assert rule.apply("limit=&query=&x=1") == "limit=10&query=&x=1"
+    assert rule.apply("limit=5&limit=") == "limit=5"
+    assert rule.apply("") == "limit=10"
+
+
 def test_a_client_with_its_own_session_keeps_its_headers() -> None:
     """All but ours and the hop's."""
     mine = Headers(

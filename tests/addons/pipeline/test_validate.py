@@ -57,6 +57,13 @@ def test_a_list_in_brackets_may_hold_the_separator() -> None:
         ("limit=21", "limit", "The limit field must not be greater than 20."),
         ("limit=", None, None),  # PHP middleware turns an empty text into nothing
         ("type=", None, None),
+        # a list where one value belongs
+        ("limit[]=5", "limit", "The limit field must be an integer."),
+        ("limit=5&limit[x]=7", "limit", "The limit field must be an integer."),
+        ("type[]=tips", "type", "The type field must be a string."),
+        ("start_date[0]=2025-01-01&end_date=2025-01-02", "start_date", "The start date field must be a valid date."),
+        ("filter[total_spent][]=1", "filter.total_spent", "must be an integer"),
+        ("limits[]=5", None, None),
         # dots instead of brackets
         ("filter.online=1", "filter.online", "Use bracket syntax: filter[online]."),
         # between fields
