@@ -14,10 +14,13 @@ from mitmproxy.net.http import http1, status_codes
 _OPTION_HINT = re.compile(
     r",? ?(refusing to prevent request smuggling attacks\.)? ?Disable the \w+ option.*$", re.DOTALL
 )
+_BYTES = re.compile(r"\bb(?=['\"])")
+_TOO_MANY_DIGITS = "Exceeds the limit ("
 _CODES = {
     400: "bad_request",
     405: "method_not_allowed",
     413: "payload_too_large",
+    414: "uri_too_long",
     431: "headers_too_large",
     502: "upstream_unreachable",
     504: "upstream_timeout",
@@ -39,7 +42,9 @@ def body_of(code: str, message: str) -> bytes:
 def _rewrite(status: int, message: str) -> tuple[int, str]:
     if message.startswith(_CONNECT):
         return 405, _CONNECT_TEXT
-    text = _OPTION_HINT.sub("", message).strip() or status_codes.RESPONSES.get(status, "Error")
+    if message.startswith(_TOO_MANY_DIGITS):  # Python's words about a number that it does not read
+        message = "invalid content-length header"
+    text = _BYTES.sub("", _OPTION_HINT.sub("", message)).strip() or status_codes.RESPONSES.get(status, "Error")
     return status, text[:500]
 
 

@@ -160,6 +160,11 @@ class GatewayAddon:
             return ApiError(405, "method_not_allowed", text, headers=(("Allow", ", ".join(METHODS)),))
         if any(b"\r" in v or b"\n" in v or b"\0" in v for _, v in request.headers.fields):
             return ApiError(400, "bad_request", "A header value contains a line break or NUL.")
+        if len(request.headers.get_all("host")) > 1:
+            return ApiError(400, "bad_request", "The request names more than one Host.")
+        coding = request.headers.get("transfer-encoding")
+        if coding is not None and coding.strip().lower() != "chunked":
+            return ApiError(400, "bad_request", "The only Transfer-Encoding that is read here is chunked.")
         size = request.headers.get("content-length", "")
         if size.isdigit() and int(size) > state.request_limit:
             return PayloadTooLarge(state.request_limit)

@@ -78,6 +78,8 @@ class GatewayHttp1Server(_http1.Http1Server):
             self.buf.maybe_extract_at_most(len(data) - len(data.lstrip(b"\r\n")))
             data = bytes(self.buf)
         if len(data) > limit and not _BLANK_LINE.search(data, 0, limit + 4):
+            if b"\n" not in data[:limit]:
+                return error_response(414, f"The request line is longer than the limit of {limit} bytes.")
             return error_response(431, f"The request's headers are larger than the limit of {limit} bytes.")
         line, newline, _ = data.partition(b"\n")
         if newline and _OTHER_VERSION.search(line):

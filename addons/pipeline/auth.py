@@ -68,8 +68,8 @@ def bearer_token(headers: Headers) -> str | None:
     """The API key of a request: `Authorization: Bearer <key>`, or `X-API-Key: <key>` for tools that cannot set that."""
     value = headers.get("authorization")
     if value is not None:
-        scheme, _, token = value.strip().partition(" ")
-        return token.strip() or None if scheme.lower() == "bearer" else None
+        scheme, *token = value.split(None, 1)[:2] or [""]
+        return token[0].strip() if token and scheme.lower() == "bearer" else None
     return headers.get("x-api-key")
 
 

@@ -40,6 +40,18 @@ def test_mitmproxy_is_not_named() -> None:
     assert len(json.loads(format_body(400, "x" * 9000))["message"]) == 500
 
 
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Bad HTTP request line: b'GET /a b HTTP/1.1'", "Bad HTTP request line: 'GET /a b HTTP/1.1'"),
+        ("Exceeds the limit (4300 digits) for integer string conversion: use sys.x", "invalid content-length header"),
+    ],
+)
+def test_python_is_not_shown(message: str, shown: str) -> None:
+    """What a client reads is about HTTP, not about how it was read."""
+    assert json.loads(format_body(400, message))["message"] == shown
+
+
 def test_odd_characters() -> None:
     """A message is data: quotes, markup and bytes that are no text stay valid JSON."""
     message = 'a"b <script> \udcff'

@@ -13,6 +13,9 @@ from addons.pipeline.exchange import AccountContext, Headers, Principal
     [
         ([("Authorization", "Bearer abc")], "abc"),
         ([("authorization", "bearer   abc ")], "abc"),
+        ([("Authorization", "\tBEARER\tabc")], "abc"),
+        ([("Authorization", "")], None),
+        ([("Authorization", "Bearer")], None),
         ([("X-API-Key", "abc")], "abc"),
         ([("Authorization", "Basic abc"), ("X-API-Key", "abc")], None),
         ([("Authorization", "Bearer ")], None),

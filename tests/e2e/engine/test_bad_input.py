@@ -40,6 +40,9 @@ BAD = [
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400, "bad_request"),
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\nabc", 400, "bad_request"),
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc", 400, "bad_request"),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nabc", 400, "bad_request"),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, "bad_request"),
+    (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad_request"),
     (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "bad_request"),
     (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400, "bad_request"),
     # methods and targets
@@ -90,6 +93,13 @@ async def test_headers_are_bounded(ended: bool, tmp_path: Path) -> None:
                 "message": "The request's headers are larger than the limit of 65536 bytes.",
             },
         )
+
+
+async def test_the_request_line_is_bounded(tmp_path: Path) -> None:
+    """A URL that alone is over the limit is 414."""
+    async with engine(FakeGateway("http://127.0.0.1:1"), tmp_path, POLICY) as run:
+        status, body = await _one(run.port, b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (status, body["error"]) == (414, "uri_too_long")
 
 
 async def test_headers_below_the_bound_pass(tmp_path: Path) -> None:
