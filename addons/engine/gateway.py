@@ -178,7 +178,7 @@ class GatewayAddon:
         if x.response is None and x.upstream is not None:
             state.upload = True
             self._send_up(flow, state, x)
-            flow.request.stream = True
+            flow.request.stream = not state.local
 
     async def request(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
@@ -199,7 +199,10 @@ class GatewayAddon:
             upstream = messages.to_upstream(x.upstream, flow.request, streamed=state.upload)
             messages.route(flow, x.upstream.via_proxy)
         except Exception as e:
-            self._answer_locally(flow, state, self._answer_for(e, x))
+            no_address = isinstance(e, ValueError)  # of upstream, or of the account's own proxy
+            answer = self._failed(x, UpstreamFailure("connect", str(e))) if no_address else self._answer_for(e, x)
+            x.response = answer
+            self._answer_locally(flow, state, answer)
             return
         state.read_timeout_s = x.upstream.timeout_s
         state.upstream_started = time.perf_counter()

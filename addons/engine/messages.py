@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 from collections.abc import Iterable
-from urllib.parse import unquote
 
 from mitmproxy import http
 from mitmproxy.connection import Server
@@ -13,6 +13,7 @@ from mitmproxy.net.http import status_codes
 
 from addons.engine.encodings import accepts_all
 from addons.engine.state import FlowState
+from addons.net.proxy_url import read_proxy_url
 from addons.pipeline.exchange import Headers, Request, Response, ResponseHead, UpstreamRequest
 
 FRAMING = frozenset(
@@ -120,17 +121,9 @@ _STREAM_FRAMING = frozenset((b"content-length", b"transfer-encoding", b"expect")
 
 def via_of(proxy_url: str) -> tuple[str, tuple[str, int]]:
     """mitmproxy's form of `http://user:password@host:port`. Raises ValueError."""
-    import base64
-
-    scheme, _, rest = proxy_url.partition("://")
-    if scheme not in ("http", "https") or not rest:
-        raise ValueError("an upstream proxy is http://… or https://…")
-    credentials, at, address = rest.rstrip("/").rpartition("@")
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise ValueError("an upstream proxy needs host and port")
-    token = base64.b64encode(unquote(credentials).encode()) if at else None
-    return scheme, (ProxyHost(host.strip("[]"), b"Basic " + token if token else None), int(port))
+    found = read_proxy_url(proxy_url)
+    token = None if found.credentials is None else b"Basic " + base64.b64encode(found.credentials.encode())
+    return found.scheme, (ProxyHost(found.host, token), found.port)
 
 
 def route(flow: http.HTTPFlow, proxy_url: str | None) -> None:

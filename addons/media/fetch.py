@@ -79,7 +79,9 @@ class CdnClient:
         connector = (  # an address that the operator wrote into config needs no check
             aiohttp.TCPConnector(ssl=context, limit=0)
             if self._base
-            else GuardedConnector(AddressPolicy.of(config.network.allow_private), ssl=context, limit=0)
+            else GuardedConnector(
+                AddressPolicy.of(config.network.allow_private), check_proxies=False, ssl=context, limit=0
+            )  # an account's proxy was judged when it was named: the operator's may be on the own network
         )
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=self._timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(),

@@ -2,7 +2,8 @@
 
 The check sits in the socket factory of the connector, so it sees the very address that is about to be connected to:
 names that resolve to something else the second time (DNS rebinding), IP literals in any spelling and every address of
-a dual-stack name all pass through it. A URL that goes through an HTTP proxy is checked at the proxy's address.
+a dual-stack name all pass through it. A URL that goes through an HTTP proxy is checked at the proxy's address, unless
+that proxy was judged when it was named.
 
     policy = AddressPolicy.of(config.network.allow_private)     # networks and host names
     async with aiohttp.ClientSession(connector=GuardedConnector(policy)) as session: ...
@@ -44,6 +45,7 @@ ALSO_REFUSED: tuple[IPNetwork, ...] = (
 )
 
 
+_ANYWHERE = "*"
 _connecting_to: ContextVar[str | None] = ContextVar("connecting_to", default=None)
 
 
@@ -122,15 +124,19 @@ def _not_public(address: IPAddress) -> bool:
 
 
 class GuardedConnector(aiohttp.TCPConnector):
-    """Opens no socket to an address that `policy` refuses; `options` go to `aiohttp.TCPConnector`."""
+    """Opens no socket to an address that `policy` refuses; `options` go to `aiohttp.TCPConnector`.
 
-    def __init__(self, policy: AddressPolicy, **options: Any) -> None:
+    `check_proxies`: whether that holds for the proxies of requests, too.
+    """
+
+    def __init__(self, policy: AddressPolicy, *, check_proxies: bool = True, **options: Any) -> None:
         super().__init__(socket_factory=self._open, **options)
         self._policy = policy
+        self._check_proxies = check_proxies
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:  # noqa: ASYNC109 (the signature of aiohttp)
-        target = req.proxy or req.url
-        token = _connecting_to.set(target.host)
+        unchecked = req.proxy is not None and not self._check_proxies
+        token = _connecting_to.set(_ANYWHERE if unchecked else (req.proxy or req.url).host)
         try:
             return await super().connect(req, traces, timeout)
         finally:
@@ -138,7 +144,8 @@ class GuardedConnector(aiohttp.TCPConnector):
 
     def _open(self, info: AddrInfoType) -> socket.socket:
         family, kind, proto, _, address = info
-        if not self._policy.trusts(_connecting_to.get()):
+        name = _connecting_to.get()
+        if name != _ANYWHERE and not self._policy.trusts(name):
             self._policy.check(str(address[0]))
         return socket.socket(family=family, type=kind, proto=proto)
 

@@ -62,6 +62,20 @@ def read_login(source: str, *, user_agent: str | None, xbc: str | None) -> dict[
     return {"auth_id": auth_id, "cookies": cookies, "user_agent": str(agent), "xbc": str(bc)}
 
 
+def read_proxy(path: Path) -> str:
+    """The URL in a file. Raises CliError; its text never repeats the input."""
+    from addons.net.proxy_url import read_proxy_url
+
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+        read_proxy_url(text)
+    except (OSError, UnicodeDecodeError) as e:
+        raise CliError("file_unreadable", f"{path} cannot be read: {type(e).__name__}") from None
+    except ValueError as e:
+        raise CliError("bad_proxy", f"{path}: {e}") from None
+    return text
+
+
 @app.command("connect")
 def connect(
     *,
@@ -73,18 +87,29 @@ def connect(
     user_agent: Annotated[str | None, typer.Option(help="User agent that the cookies belong to.")] = None,
     x_bc: Annotated[str | None, typer.Option(help="x-bc that the cookies belong to.")] = None,
     proxy_file: Annotated[
-        Path | None, typer.Option(help="File with the upstream proxy's URL for this account.")
+        Path | None,
+        typer.Option(help="File with the upstream proxy's URL for this account.  [default: the one it has]"),
     ] = None,
+    no_proxy: Annotated[bool, typer.Option("--no-proxy", help="Take away the proxy that the account has.")] = False,
     check: Annotated[bool, typer.Option(help="Whether upstream is asked who this is.")] = True,
     force: Annotated[bool, typer.Option(help="Replace the login where this creator is connected already.")] = False,
 ) -> None:
     """Connect an account whose owner agreed, by the cookies of a session."""
     config = open_config()
     login = read_login(source, user_agent=user_agent, xbc=x_bc)
-    proxy = proxy_file.read_text(encoding="utf-8").strip() if proxy_file else None
+    proxy = read_proxy(proxy_file) if proxy_file else None if no_proxy else _proxy_of(config, team, login)
     user = asyncio.run(_who(config, login, proxy)) if check else {}
     row = _save(config, team, name=name, login=login, proxy=proxy, user=user, force=force)
     emit(as_json(row), f"{row.id} connected: {row.display_name} ({row.username or row.onlyfans_id or 'not checked'})")
+
+
+def _proxy_of(config: Config, team: str, login: dict[str, str]) -> str | None:
+    """The proxy of this creator's account where it is connected already: a new login must not leave without it."""
+    from ofapi_store.queries import accounts
+
+    with opened_store(config) as store, store.read() as conn:
+        known = accounts.live_of_user(conn, find_team(conn, team).id, login["auth_id"]) if login["auth_id"] else None
+    return open_secrets(config).decrypt(known.proxy_url) if known is not None and known.proxy_url else None
 
 
 async def _who(config: Config, login: dict[str, str], proxy: str | None) -> dict[str, Any]:

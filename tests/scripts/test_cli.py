@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from addons.config import load_config
+from ofapi_store.queries import accounts
 from scripts.cli import main
+from scripts.cli.frame import open_secrets, opened_store
 
 Ofapi = Callable[..., Any]
 
@@ -103,6 +106,40 @@ def test_accounts_connect_and_disconnect(ready: Ofapi, tmp_path: Path) -> None:
     assert ready("accounts", "state", account["id"], "session_expired")[0] == 0
     assert ready("accounts", "show", account["id"])[1]["state"] == "session_expired"
     assert ready("accounts", "disconnect", account["id"])[0] == 0
+    assert ready("accounts", "list")[1] == []
+
+
+def test_a_new_login_keeps_the_accounts_proxy(ready: Ofapi, config: Path, tmp_path: Path) -> None:
+    """Requests of an account never leave without its proxy because its cookies were renewed; --no-proxy takes it away."""
+    login, proxy = tmp_path / "login.txt", tmp_path / "proxy.txt"
+    login.write_text("sess=a; auth_id=5")
+    proxy.write_text("http://u:planted-password@10.0.0.9:3128\n")
+    args = ("accounts", "connect", "--team", "agency", "--from", str(login), "--no-check", "--force")
+
+    def kept() -> str | None:
+        loaded = load_config(config)
+        with opened_store(loaded) as store, store.read() as conn:
+            (row,) = accounts.list_live(conn)
+        return open_secrets(loaded).decrypt(row.proxy_url) if row.proxy_url else None
+
+    assert ready(*args, "--proxy-file", str(proxy))[0] == 0
+    assert kept() == "http://u:planted-password@10.0.0.9:3128"
+    assert ready(*args)[0] == 0
+    assert kept() == "http://u:planted-password@10.0.0.9:3128"
+    assert ready(*args, "--no-proxy")[0] == 0
+    assert kept() is None
+
+
+@pytest.mark.parametrize("text", ["socks5://u:planted-password@p:1", "p.test:3128", ""])
+def test_what_is_no_proxy_is_refused(ready: Ofapi, tmp_path: Path, text: str) -> None:
+    """When the account is connected, not at each of its requests; the password is not repeated."""
+    login, proxy = tmp_path / "login.txt", tmp_path / "proxy.txt"
+    login.write_text("sess=a; auth_id=5")
+    proxy.write_text(text)
+    args = ("accounts", "connect", "--team", "agency", "--from", str(login), "--no-check")
+    code, body = ready(*args, "--proxy-file", str(proxy))
+    assert (code, body["error"]) == (1, "bad_proxy")
+    assert "planted-password" not in json.dumps(body)
     assert ready("accounts", "list")[1] == []
 
 

@@ -51,6 +51,19 @@ async def test_the_proxy_of_the_account_is_used(cdn: Cdn) -> None:
     assert cdn.log[0][1].startswith("http://cdn.test/a%20b.jpg")
 
 
+async def test_the_proxy_may_be_on_the_own_network(cdn: Cdn) -> None:
+    """It was judged when it was named; an operator's VPN container is at a private address."""
+    login = Login("7", "", "agent/1", "x", proxy_url=cdn.base)
+    client = CdnClient(Config.build(), account_of(login))  # type: ignore[arg-type]
+    async with client.request(Source("http://cdn2.onlyfans.com/x.jpg", "acct_1")) as answer:
+        assert answer.status == 404
+    with pytest.raises(FetchFailed, match="refused"):
+        async with client.request(Source(f"{cdn.base}/x.jpg")):
+            pass
+    await client.close()
+    assert len(cdn.log) == 1
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "10.0.0.1", "169.254.169.254"])
 async def test_private_addresses_are_refused(host: str) -> None:
     """Whatever a CDN name resolves to: only public addresses are connected to, and trying again is of no use."""

@@ -174,3 +174,15 @@ async def test_each_account_leaves_through_its_own_proxy(tmp_path: Path) -> None
         assert (got.status, len(up.seen)) == (502, 4)
         assert all(s.header("proxy-authorization") is None for s in up.seen)
     server.close()
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=b"])
+async def test_a_proxy_that_is_none_never_lets_a_request_out(kind: str, tmp_path: Path) -> None:
+    """An account whose proxy cannot be used is a 502, held and streamed bodies alike; nothing leaves without it."""
+    async with upstream(lambda s: reply()) as up, engine(FakeGateway(up.url), tmp_path) as run, client(run.port) as c:
+        run.gateway.via = "socks5://127.0.0.1:9"
+        for _ in range(2):
+            got = await c.ask("POST", "/", f"Content-Type: {kind}", body=b"{}")
+            assert (got.status, json.loads(got.body)["error"]) == (502, "upstream_unreachable")
+        assert [f.kind for f in run.gateway.failures] == ["connect", "connect"]
+        assert not up.connections
