@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 
 from addons.pipeline import auth, upstream_errors
 from addons.pipeline.begin import not_routed
-from addons.pipeline.errors import PayloadTooLarge, RateLimited
+from addons.pipeline.errors import PayloadTooLarge, RateLimited, ValidationFailed
 from addons.pipeline.exchange import BodyMode
 from addons.pipeline.mounts import PUBLIC
 from addons.pipeline.validate import check_query
@@ -17,6 +16,10 @@ if TYPE_CHECKING:
     from addons.pipeline.parts import Parts
 
 ACCOUNT_PREFIX = "acct_"
+ACCOUNT_HEADER = "X-OFAPI-Account"
+NAME_ACCOUNT = (
+    f"Your API key has no account, or several: name one in the header {ACCOUNT_HEADER}. `GET /accounts` lists them."
+)
 LIVE_SOURCES = ("hybrid", "passthrough", "media")
 _UPLOAD_TYPES = ("multipart/", "image/", "video/", "audio/", "application/octet-stream")
 
@@ -81,7 +84,10 @@ def check_login(account: AccountContext) -> None:
 
 
 async def _admit_upstream(parts: Parts, x: Exchange) -> None:
-    """A client of the regular proxy that addresses upstream itself: with an API key of ours, or with its own session."""
+    """A client of the regular proxy that addresses upstream itself: with an API key of ours, or with its own session.
+
+    The key's account is the one that the header or the client's `auth_id` cookie names, else the only one it may use.
+    """
     headers = x.request.headers
     user_id = auth_cookie(headers.get("cookie"))
     if auth.bearer_token(headers) is None and user_id is not None and parts.config.proxy.allow_sessions:
@@ -90,26 +96,27 @@ async def _admit_upstream(parts: Parts, x: Exchange) -> None:
         return
     await _admit_key(parts, x)
     assert x.principal is not None
-    named = headers.get("x-ofapi-account")
+    named = headers.get(ACCOUNT_HEADER)
     if named is not None:
         x.account = auth.check_account(x.principal, await parts.directory.account(named.strip()))
     elif user_id is not None:
         x.account = await parts.directory.account_of_user(user_id, x.principal.team.id)
         x.account = auth.check_account(x.principal, x.account)
     else:
-        raise auth.unknown_account()
+        key = x.principal.key
+        x.account = await parts.directory.only_account(key.team_id, key.account_ids)
+        if x.account is None:
+            raise ValidationFailed({ACCOUNT_HEADER: [NAME_ACCOUNT]})
     check_login(x.account)
 
 
 def auth_cookie(value: str | None) -> str | None:
-    """The OnlyFans user id in a Cookie header."""
-    if not value:
-        return None
-    try:
-        found = SimpleCookie(value).get("auth_id")
-    except CookieError:
-        return None
-    return found.value if found and found.value.isdigit() else None
+    """The OnlyFans user id in a Cookie header, whatever the other cookies look like."""
+    for part in (value or "").split(";"):
+        name, _, found = part.strip().partition("=")
+        if name == "auth_id" and found.strip('"').isascii() and found.strip('"').isdigit():
+            return found.strip('"')
+    return None
 
 
 def body_limit(parts: Parts, x: Exchange) -> int:

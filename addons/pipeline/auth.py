@@ -29,6 +29,8 @@ class Directory(Protocol):
 
     async def account_of_user(self, onlyfans_id: str, team_id: str | None) -> AccountContext | None: ...
 
+    async def only_account(self, team_id: str, allowed: frozenset[str] | None) -> AccountContext | None: ...
+
 
 class CachedDirectory:
     """A directory whose answers are kept for a second, the negative ones too."""
@@ -48,6 +50,10 @@ class CachedDirectory:
     async def account_of_user(self, onlyfans_id: str, team_id: str | None) -> AccountContext | None:
         key = ("user", onlyfans_id, team_id)
         found = await self._get(key, lambda: self._source.account_of_user(onlyfans_id, team_id))
+        return found if isinstance(found, AccountContext) else None
+
+    async def only_account(self, team_id: str, allowed: frozenset[str] | None) -> AccountContext | None:
+        found = await self._get(("only", team_id, allowed), lambda: self._source.only_account(team_id, allowed))
         return found if isinstance(found, AccountContext) else None
 
     def forget(self) -> None:

@@ -47,6 +47,11 @@ class StoreDirectory:
             row = await self._store.aread(accounts.live_of_user, team_id, onlyfans_id)
         return self.context(row) if row is not None else None
 
+    async def only_account(self, team_id: str, allowed: frozenset[str] | None) -> AccountContext | None:
+        """The one live account that a key may use; None where there is none, or more than one."""
+        rows = await self._store.aread(accounts.list_for_team, team_id, only=allowed, limit=2)
+        return self.context(rows[0]) if len(rows) == 1 else None
+
     def context(self, row: AccountRow) -> AccountContext:
         """The row with its login opened; a login that no key opens is as none, and logged."""
         login = None

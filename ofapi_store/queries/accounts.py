@@ -122,15 +122,17 @@ def list_for_team(
     username: str | None = None,
     email: str | None = None,
     only: Iterable[str] | None = None,
+    limit: int | None = None,
 ) -> list[AccountRow]:
-    """The live accounts, oldest first. `only`: the account ids that a key is restricted to."""
+    """The live accounts, oldest first, `limit` of them. `only`: the account ids that a key is restricted to."""
     query = select(*_COLUMNS).where(ACCOUNTS.c.team_id == team_id, ACCOUNTS.c.disconnected_at.is_(None))
     for column, value in (("onlyfans_id", onlyfans_id), ("username", username), ("email", email)):
         if value is not None:
             query = query.where(ACCOUNTS.c[column] == value)
     if only is not None:
         query = query.where(ACCOUNTS.c.id.in_(sorted(only)))
-    return [AccountRow(*row) for row in conn.execute(query.order_by(ACCOUNTS.c.created_at, ACCOUNTS.c.id))]
+    ordered = query.order_by(ACCOUNTS.c.created_at, ACCOUNTS.c.id).limit(limit)
+    return [AccountRow(*row) for row in conn.execute(ordered)]
 
 
 def list_live(conn: Connection, *, state: str | None = None) -> list[AccountRow]:

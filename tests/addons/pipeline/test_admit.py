@@ -157,7 +157,16 @@ async def test_only_uploads_that_no_rule_reads_are_streamed(
 
 @pytest.mark.parametrize(
     ("cookie", "expected"),
-    [("a=b; auth_id=123; c=d", "123"), ("auth_id=x", None), ("", None), (None, None), ("auth_id=1\x00", None)],
+    [
+        ("a=b; auth_id=123; c=d", "123"),
+        ('a={"b": [1, 2]}; auth_id="123"', "123"),
+        ("auth_id=x", None),
+        ("xauth_id=1", None),
+        ("auth_id=\u0663", None),
+        ("", None),
+        (None, None),
+        ("auth_id=1\x00", None),
+    ],
 )
 def test_the_user_id_is_read_from_the_cookie(cookie: str | None, expected: str | None) -> None:
     """Digits only."""

@@ -44,6 +44,10 @@ class Source:
         self.reads += 1
         return None
 
+    async def only_account(self, team_id: str, allowed: frozenset[str] | None) -> AccountContext | None:
+        self.reads += 1
+        return None
+
 
 async def test_answers_are_kept_for_a_second_the_negative_ones_too() -> None:
     """Guessing keys does not load the store; revoking works within a second."""

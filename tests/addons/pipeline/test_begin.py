@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from addons.pipeline.exchange import Entry
+from ofapi_store import testing
 from tests.addons.pipeline.harness import Bench, json_answer
 
 
@@ -80,7 +81,7 @@ async def test_requests_straight_to_upstream_match_by_upstream_path(bench: Bench
 
 @pytest.mark.parametrize(
     ("headers", "status"),
-    [({}, 404), ({"X-OFAPI-Account": "acct_other"}, 404), ({"Cookie": "auth_id=1"}, 404)],
+    [({"X-OFAPI-Account": "acct_other"}, 404), ({"Cookie": "auth_id=1"}, 404)],
 )
 async def test_the_proxy_needs_an_account_of_the_team(bench: Bench, headers: dict[str, str], status: int) -> None:
     """No account, no login: nothing goes up."""
@@ -88,6 +89,19 @@ async def test_the_proxy_needs_an_account_of_the_team(bench: Bench, headers: dic
     got = await bench.call("GET", "/api2/v2/users/me", entry=entry, headers=headers)
     assert got.status == status
     assert bench.sent == []
+
+
+async def test_a_key_of_one_account_need_not_name_it(bench: Bench) -> None:
+    """With several, the error says how to name one."""
+    entry = Entry("proxy_upstream", "https", "onlyfans.com", 443, "127.0.0.1")
+    got = await bench.call("GET", "/api2/v2/users/me", entry=entry)
+    assert (got.status, got.exchange.account and got.exchange.account.id) == (200, bench.account.id)
+    with bench.store.write() as conn:
+        testing.make_account(conn, bench.team.id)
+    bench.gateway.parts.directory.forget()
+    got = await bench.call("GET", "/api2/v2/users/me", entry=entry)
+    assert (got.status, list(got.json["errors"])) == (422, ["X-OFAPI-Account"])
+    assert len(bench.sent) == 1
 
 
 async def test_sessions_of_their_own_need_permission(bench: Bench) -> None:

@@ -67,3 +67,24 @@ async def test_an_onlyfans_user_is_found_by_team_or_if_only_one_has_it(store: St
     with store.write() as conn:
         testing.make_account(conn, two.id, onlyfans_id="77")
     assert await directory.account_of_user("77", None) is None
+
+
+async def test_the_only_account_of_a_team(store: Store, secret_box: SecretBox) -> None:
+    """What a key means that names no account: with two that it may use, neither."""
+    directory = StoreDirectory(store, secret_box)
+    with store.write() as conn:
+        team = testing.make_team(conn)
+    assert await directory.only_account(team.id, None) is None
+    with store.write() as conn:
+        first = testing.make_account(conn, team.id)
+        testing.make_account(conn, testing.make_team(conn).id)
+    found = await directory.only_account(team.id, None)
+    assert found is not None
+    assert found.id == first.id
+    with store.write() as conn:
+        second = testing.make_account(conn, team.id)
+    assert await directory.only_account(team.id, None) is None
+    found = await directory.only_account(team.id, frozenset({second.id}))
+    assert found is not None
+    assert found.id == second.id
+    assert await directory.only_account(team.id, frozenset()) is None
