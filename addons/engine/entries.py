@@ -1,4 +1,4 @@
-"""How a request arrived: by our listener, or through the regular proxy and on its way to which host."""
+"""How a request arrived: at our door, or through us as a proxy and on its way to which host."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from mitmproxy.net.http import url
 from mitmproxy.proxy import mode_specs
 
 from addons.engine.policy import Hosts
+from addons.engine.state import is_addressed
 from addons.pipeline.exchange import Entry, EntryKind
 
 
@@ -22,25 +23,22 @@ def proxied_kind(host: str, hosts: Hosts) -> EntryKind | None:
     return None
 
 
-def is_proxied(flow: http.HTTPFlow) -> bool:
-    return isinstance(flow.client_conn.proxy_mode, mode_specs.RegularMode)
-
-
 def entry_of(flow: http.HTTPFlow, hosts: Hosts) -> Entry | None:
-    """The entry of a flow, None where the regular proxy must refuse it.
+    """The entry of a flow, None where a proxy must refuse it.
 
-    In a CONNECT tunnel the host is the one that the tunnel was opened for, whatever the Host header says.
+    In a CONNECT tunnel the host is the one that the tunnel was opened for, whatever the Host header says. A whole URL in
+    the first line is for the host that it names, but for a server it is as good as its path (RFC 9112 3.2.2).
     """
     client = flow.client_conn
     ip = client.peername[0] if client.peername else ""
-    scheme = "https" if client.tls else "http"
-    if is_proxied(flow):
+    if is_addressed(flow.request):
         kind = proxied_kind(flow.request.host, hosts)
-        if kind is None:
+        if kind is not None:
+            return Entry(kind, flow.request.scheme, flow.request.host.lower(), flow.request.port, ip)
+        if isinstance(client.proxy_mode, mode_specs.RegularMode):
             return None
-        return Entry(kind, flow.request.scheme, flow.request.host.lower(), flow.request.port, ip)
     host, port = _addressed(flow)
-    return Entry("reverse", scheme, host, port, ip)
+    return Entry("reverse", "https" if client.tls else "http", host, port, ip)
 
 
 def _addressed(flow: http.HTTPFlow) -> tuple[str, int]:

@@ -27,7 +27,7 @@ _CODES = {
     505: "bad_request",
 }
 _CONNECT = "mitmproxy received an HTTP CONNECT request"
-_CONNECT_TEXT = "CONNECT is for the proxy port; this port serves requests."
+_CONNECT_TEXT = "This gateway is no proxy: config `proxy.enabled` is false."
 
 
 def code_of(status: int) -> str:

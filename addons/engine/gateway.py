@@ -15,7 +15,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.engine import messages
 from addons.engine.encodings import BrokenEncoding, decode, decoder_for
-from addons.engine.entries import entry_of, is_proxied, proxied_kind
+from addons.engine.entries import entry_of, proxied_kind
 from addons.engine.errorpages import body_of
 from addons.engine.policy import METHODS, Hosts, Policy
 from addons.engine.state import FlowState, Observer, attach, show_as, state_of
@@ -84,8 +84,8 @@ class GatewayAddon:
         data.server.alpn_offers = (b"http/1.1",)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
-        if not is_proxied(flow) or proxied_kind(flow.request.host, self.hosts) is None:
-            self._show_masked(flow)
+        self._show_masked(flow)
+        if proxied_kind(flow.request.host, self.hosts) is None:
             flow.response = self._not_served(flow.request.host)
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:

@@ -9,6 +9,7 @@ from mitmproxy.proxy import commands, events, layer, tunnel
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.http._events import ErrorCode, ResponseProtocolError
+from mitmproxy.proxy.mode_specs import ReverseMode
 
 from addons.engine.policy import Policy
 from addons.engine.timers import Timers
@@ -28,12 +29,17 @@ class FreshConnection(GetHttpConnection):
 
 
 class GatewayHttpLayer(HttpLayer):
-    """mitmproxy's HTTP layer, which never forgets a connection and never times out, taught both."""
+    """mitmproxy's HTTP layer, which never forgets a connection and never times out, taught both.
+
+    Each listener is a proxy too, so that a client may name either one in HTTPS_PROXY.
+    """
 
     policy: ClassVar[Policy] = Policy()
 
     def __init__(self, context: Context, mode: HTTPMode) -> None:
-        super().__init__(context, mode)
+        self.tunnelled = any(isinstance(outer, HttpLayer) for outer in context.layers)
+        ours = isinstance(context.client.proxy_mode, ReverseMode) and not self.tunnelled
+        super().__init__(context, HTTPMode.regular if ours and self.policy.proxying else mode)
         self.timers = Timers(self.policy.keepalive_s)
         self.used: set[Connection] = set()
         self.connecting: dict[int, GetHttpConnection] = {}

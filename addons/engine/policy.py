@@ -24,6 +24,7 @@ class Policy:
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
     keepalive_s: float = 30.0
+    proxying: bool = True
 
     @classmethod
     def of(cls, config: Config) -> Policy:
@@ -35,6 +36,7 @@ class Policy:
             connect_timeout_s=float(config.upstream.connect_timeout_s),
             read_timeout_s=float(config.upstream.read_timeout_s),
             keepalive_s=float(config.upstream.keepalive_s),
+            proxying=config.proxy.enabled,
         )
 
     def request_limit(self, content_type: str) -> int:

@@ -12,6 +12,7 @@ from addons.pipeline.exchange import BodyMode, Exchange, Response, ResponseHead,
 
 _ATTRIBUTE = "_ofapi"
 _WIRE = "_ofapi_wire"
+_ADDRESSED = "_ofapi_addressed"
 
 
 class Observer(Protocol):
@@ -76,6 +77,15 @@ def show_as[M: (http.Request, http.Response)](shown: M, wire: M) -> M:
 
 def wire_of[M: (http.Request, http.Response)](message: M) -> M:
     return cast(M, getattr(message, _WIRE, message))
+
+
+def mark_addressed(request: http.Request) -> None:
+    """The request came to a proxy: through a CONNECT tunnel, or with the whole URL in its first line."""
+    setattr(request, _ADDRESSED, True)
+
+
+def is_addressed(request: http.Request) -> bool:
+    return hasattr(request, _ADDRESSED)
 
 
 def release(flow: http.HTTPFlow) -> None:

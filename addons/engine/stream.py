@@ -9,7 +9,7 @@ from mitmproxy import flow as mflow
 from mitmproxy import http
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers.http import DropStream, GetHttpConnection, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import DropStream, GetHttpConnection, HTTPMode, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
@@ -28,11 +28,12 @@ from addons.engine.http1 import AnsweredError
 from addons.engine.layer import FreshConnection, GatewayHttpLayer, UpstreamTimedOut
 from addons.engine.messages import to_http
 from addons.engine.policy import RETRYABLE_METHODS
-from addons.engine.state import FlowState, release, state_of, wire_of
+from addons.engine.state import FlowState, mark_addressed, release, state_of, wire_of
 from addons.pipeline.exchange import UpstreamFailure
 
 CLOSED_EARLY = "server closed connection"
 _CUT_OFF = "peer closed connection without sending complete message body"
+PLACEHOLDER = ("placeholder", 1)  # is never connected to: every flow names its own destination
 DISCARD_BYTES = 64 * 1024 * 1024
 ANSWER_AT_ONCE_BYTES = 1024 * 1024
 
@@ -74,6 +75,7 @@ class GatewayStream(HttpStream):
     # -- the request ---------------------------------------------------------------------------------------------
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Steps:
+        self._note_destination(event.request)
         yield from super().state_wait_for_request_headers(event)
         known = self.known
         if known is None or not known.local or event.end_stream or self.client_state != self.state_consume_request_body:
@@ -81,6 +83,14 @@ class GatewayStream(HttpStream):
         size = event.request.headers.get("content-length", "")
         if known.expects_continue or not size.isdigit() or int(size) > ANSWER_AT_ONCE_BYTES:
             yield from self._answer_before_body(known)
+
+    def _note_destination(self, request: http.Request) -> None:
+        """What a request line names. One with a path alone is ours, whatever its Host header says."""
+        if self.http_layer.tunnelled or (request.data.host and self.mode is HTTPMode.regular):
+            mark_addressed(request)
+        elif self.mode is HTTPMode.regular:
+            request.data.host, request.data.port = PLACEHOLDER
+            request.data.scheme = b"https" if self.context.client.tls else b"http"
 
     def _answer_before_body(self, known: FlowState) -> Steps:
         """The answer is known and the body is large or of unknown size: say so now, then read the rest into nothing."""

@@ -78,7 +78,8 @@ async def test_shows_the_way_of_a_request_without_its_secrets() -> None:
 @pytest.mark.parametrize(
     ("proxied", "line"),
     [
-        (False, "CONNECT only.example.test:443"),
+        (False, "CONNECT elsewhere.example.test:443"),
+        (False, "GET /\0"),
         (True, "CONNECT elsewhere.example.test:443"),
         (True, "GET http://elsewhere.example.test/"),
     ],

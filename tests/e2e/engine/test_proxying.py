@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from addons.engine.policy import Policy
 from tests.e2e.engine.certs import self_signed, server_context
 from tests.e2e.engine.harness import Client, FakeGateway, client, engine, read_message, reply, shared_ca_dir, upstream
 
@@ -34,10 +35,11 @@ async def _tunnel(port: int, host: str, *, alpn: list[str] | None = None) -> Cli
         ("CDN-x.only.example.test", "proxy_cdn"),
     ],
 )
-async def test_connect_is_served(host: str, kind: str, tmp_path: Path) -> None:
-    """CONNECT to a host of ours is answered by the gateway, with a certificate for that host."""
+@pytest.mark.parametrize("door", ["proxy", "listen"])
+async def test_connect_is_served(host: str, kind: str, door: str, tmp_path: Path) -> None:
+    """CONNECT to a host of ours is answered by the gateway, with a certificate for that host; at both its doors."""
     async with upstream(lambda s: reply(b'{"ok":1}')) as up, engine(FakeGateway(up.url), tmp_path) as run:
-        c = await _tunnel(run.proxy_port, host)
+        c = await _tunnel(run.proxy_port if door == "proxy" else run.port, host)
         got = await c.ask("GET", "/api2/v2/x", "Authorization: Bearer k")
         again = await c.ask("GET", "/api2/v2/x")
         c.close()
@@ -61,17 +63,47 @@ async def test_no_open_proxy(host: str, tmp_path: Path) -> None:
         assert not up.connections
 
 
-async def test_absolute_form_is_served(tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", ["proxy", "listen"])
+async def test_absolute_form_is_served(door: str, tmp_path: Path) -> None:
     """A plain-HTTP proxy request to a host of ours is served too; a Host header does not change where it goes."""
     async with (
         upstream(lambda s: reply()) as up,
         engine(FakeGateway(up.url), tmp_path) as run,
-        client(run.proxy_port) as c,
+        client(run.proxy_port if door == "proxy" else run.port) as c,
     ):
         await c.send("GET http://api.example.test/api/x?y=1 HTTP/1.1\r\nHost: evil.test\r\n\r\n")
         assert (await c.read()).status == 200
         assert run.gateway.begun[0].entry.kind == "proxy_api"
         assert run.gateway.begun[0].request.target == "/api/x?y=1"
+
+
+async def test_both_doors_serve_requests_and_tunnels(tmp_path: Path) -> None:
+    """A path alone is for the gateway itself at either door, in HTTP/1.0 without a Host too, before and in no tunnel."""
+    async with upstream(lambda s: reply()) as up, engine(FakeGateway(up.url), tmp_path) as run:
+        for port in (run.port, run.proxy_port):
+            async with client(port) as c:
+                assert (await c.ask("GET", "/x")).status == 200
+                assert (await c.ask("GET", f"http://127.0.0.1:{run.port}/y")).status == (
+                    200 if port == run.port else 403
+                )
+            async with client(port) as c:
+                await c.send(b"GET /z HTTP/1.0\r\n\r\n")
+                assert (await c.read()).status == 200
+        kinds = [(x.entry.kind, x.request.target) for x in run.gateway.begun]
+        assert kinds == [("reverse", p) for p in ("/x", "/y", "/z", "/x", "/z")]
+
+
+async def test_no_proxy_where_the_config_says_so(tmp_path: Path) -> None:
+    """`proxy.enabled: false`: no tunnel, and a whole URL is as good as its path."""
+    policy = Policy(proxying=False)
+    async with upstream(lambda s: reply()) as up, engine(FakeGateway(up.url), tmp_path, policy) as run:
+        async with client(run.port) as c:
+            await c.send(b"CONNECT api.example.test:443 HTTP/1.1\r\n\r\n")
+            assert (await c.read()).status == 405
+        async with client(run.port) as c:
+            await c.send(b"GET http://only.example.test/x HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await c.read()).status == 200
+        assert [x.entry.kind for x in run.gateway.begun] == ["reverse"]
 
 
 async def test_tunnel_carries_only_http(tmp_path: Path) -> None:
