@@ -22,7 +22,7 @@ from scripts.cli.seed import Seeded, seed
 from scripts.cli.setup import prepare
 
 DEFAULTS: dict[str, Any] = {
-    "proxy": {"port": 0},
+    "proxy": {"port": 0, "allow_sessions": True},
     "web": {"port": 0},
     "limits": {"requests_per_minute": 100_000},
     "network": {"allow_private": ["127.0.0.0/8", "::1/128"]},
