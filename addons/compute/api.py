@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from addons.pipeline import pagination, phpquery
 from addons.pipeline.exchange import AccountContext, ApiKey, Request, Team, UpstreamRequest
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class Call:
     def now(self) -> datetime:
         """The clock of the services, UTC."""
         return self.services.clock()
+
+    def page_url(self, changes: Mapping[str, str]) -> str:
+        """The absolute URL of this request with other query parameters."""
+        query = phpquery.with_values(self.request.target.partition("?")[2], dict(changes))
+        return pagination.page_url(self.base_url, self.request.target, query)
 
     async def booked(self) -> None:
         """Waits until the ledger holds what this process has answered so far."""

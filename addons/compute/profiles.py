@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from addons.compute.api import Answer, Call, Handler
+from addons.compute.api import Answer, Call, Handler, NextPage
 from addons.pipeline.errors import NotFound, ValidationFailed
 from ofapi_store.queries import accounts, people
 from ofapi_store.queries.fans import FanRow
@@ -54,7 +54,7 @@ async def get(call: Call) -> Answer:
 
 
 async def search(call: Call) -> Answer:
-    """Profiles by part of their name, `_pagination.next_cursor` for more."""
+    """Profiles by part of their name. The client's types know the next page as `next_page_url` and by its cursor."""
     cursor = call.query.get("cursor") or "0"
     if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
         raise ValidationFailed.of("cursor", "The cursor field must be the next_cursor of an earlier answer.")
@@ -62,7 +62,12 @@ async def search(call: Call) -> Answer:
     ids = await _account_ids(call)
     rows = await call.services.store.aread_slow(people.search, ids, text, after=int(cursor), limit=limit + 1)
     more = str(rows[limit - 1].fan_id) if len(rows) > limit else None
-    return Answer([_shown(row) for row in rows[:limit]], pagination={"next_cursor": more})
+    following = {"next_cursor": more, "next_page_url": call.page_url({"cursor": more}) if more else None}
+    return Answer(
+        [_shown(row) for row in rows[:limit]],
+        page=NextPage({"cursor": more} if more else None),
+        pagination=following,
+    )
 
 
 async def _account_ids(call: Call) -> list[str]:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from addons.compute.api import Answer, Call
-from addons.pipeline import health, phpquery, validate
+from addons.pipeline import health, pagination, phpquery, validate
 from addons.pipeline.admit import body_limit
 from addons.pipeline.answers import dumps, json_response
 from addons.pipeline.begin import method_not_allowed, not_routed
@@ -111,10 +111,7 @@ def _pagination(parts: Parts, x: Exchange, answer: Answer) -> dict[str, Any] | N
 
 def page_url(parts: Parts, x: Exchange, query: str) -> str:
     """The absolute URL of this request with another query."""
-    path = x.request.target.partition("?")[0]
-    if not path.startswith("/"):
-        path = "/" + path.split("/", 3)[-1]
-    return f"{base_url(parts, x)}{path}?{query}"
+    return pagination.page_url(base_url(parts, x), x.request.target, query)
 
 
 async def answer_public(parts: Parts, x: Exchange) -> Response | UpstreamRequest:

@@ -67,6 +67,14 @@ def next_query(spec: PageSpec, query: str, body: bytes) -> str | None:
     return _by_offset(spec, query) if spec.kind == "offset" else _by_cursor(spec, query, page)
 
 
+def page_url(base_url: str, target: str, query: str) -> str:
+    """The absolute URL of the request `target` with another query."""
+    path = target.partition("?")[0]
+    if not path.startswith("/"):
+        path = "/" + path.split("/", 3)[-1]
+    return f"{base_url}{path}?{query}"
+
+
 def _read(body: bytes) -> _Page | None:
     if body.lstrip()[:1] == b"[":
         return _Page(b"", b"", body)

@@ -46,9 +46,11 @@ async def test_search_pages_by_cursor(bench: Bench) -> None:
     first = (await bench.api("search?query=ann&limit=1")).json
     assert [row["username"] for row in first["data"]] == ["anna"]
     cursor = first["_pagination"]["next_cursor"]
-    second = (await bench.api(f"search?query=ann&limit=1&cursor={cursor}")).json
+    url = f"http://gw.test:8080/api/search?query=ann&limit=1&cursor={cursor}"
+    assert first["_pagination"] == {"next_page": url, "next_cursor": cursor, "next_page_url": url}
+    second = (await bench.api(url.partition("/api/")[2])).json
     assert [row["username"] for row in second["data"]] == ["hannah"]
-    assert second["_pagination"]["next_cursor"] is None
+    assert set(second["_pagination"].values()) == {None}
     assert [row["onlyfans_id"] for row in (await bench.api("search?query=00%25")).json["data"]] == [7]
     assert (await bench.api("search?query=t_1")).json["data"][0]["username"] == "bert_1"
 

@@ -83,6 +83,7 @@ READS: list[Read] = [
     # links
     lambda client, t: client.tracking_links.list(t.account, limit=20),
     lambda client, t: client.tracking_links.list(t.account, sortby="claims", sort="asc", with_deleted=0),
+    lambda client, t: client.tracking_links.list(t.account, limit=2, pagination=0),
     lambda client, t: client.tracking_links.retrieve(t.campaign, account=t.account),
     lambda client, t: client.tracking_links.list_subscribers(t.campaign, account=t.account, limit=10, offset=0),
     lambda client, t: client.trial_links.list(t.account, limit=20, field="claims_count"),
