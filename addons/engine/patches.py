@@ -17,6 +17,7 @@ from mitmproxy.proxy.layers.http import _http1, _http2, _http3
 
 from addons.engine import errorpages
 from addons.engine.http1 import GatewayHttp1Client, GatewayHttp1Server
+from addons.engine.http2 import GatewayHttp2Server
 from addons.engine.layer import GatewayHttpLayer
 from addons.engine.policy import Policy
 from addons.engine.stream import GatewayStream
@@ -25,6 +26,7 @@ REPLACED: tuple[tuple[ModuleType | type, str, object], ...] = (
     (http_layers, "HttpStream", GatewayStream),
     (http_layers, "Http1Server", GatewayHttp1Server),
     (http_layers, "Http1Client", GatewayHttp1Client),
+    (http_layers, "Http2Server", GatewayHttp2Server),
     (next_layer, "HttpLayer", GatewayHttpLayer),
     (layers, "HttpLayer", GatewayHttpLayer),
     (_http1, "make_error_response", errorpages.error_response),
@@ -47,7 +49,8 @@ def install(policy: Policy) -> None:
                 f"{module.__name__}.{name} is gone: this mitmproxy is not supported; install one in >=12.2.3,<13"
             )
         setattr(module, name, replacement)
-    GatewayHttp1Server.policy = GatewayHttp1Client.policy = GatewayHttpLayer.policy = policy
+    for part in (GatewayHttp1Server, GatewayHttp1Client, GatewayHttp2Server, GatewayHttpLayer):
+        part.policy = policy
 
 
 __all__ = ["REPLACED", "EngineMismatch", "install"]

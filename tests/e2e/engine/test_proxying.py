@@ -152,6 +152,26 @@ async def test_http2_in_the_tunnel(tmp_path: Path) -> None:
     assert up.seen[0].header("host") == up.url.removeprefix("http://")
 
 
+async def test_large_heads_in_http2_reach_the_gateway(tmp_path: Path) -> None:
+    """Which refuses them by a 431 of that request; the connection and its other requests go on."""
+    import h2.config
+    import h2.connection
+    import h2.events
+
+    async with upstream(lambda s: reply()) as up, engine(FakeGateway(up.url), tmp_path) as run:
+        c = await _tunnel(run.proxy_port, "api.example.test", alpn=["h2"])
+        h2c = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        h2c.initiate_connection()
+        head = [(":method", "GET"), (":scheme", "https"), (":authority", "api.example.test"), (":path", "/")]
+        h2c.send_headers(1, [*head, ("x", "y" * 70_000)], end_stream=True)
+        await c.send(h2c.data_to_send())
+        async with asyncio.timeout(30):
+            while not any(isinstance(e, h2.events.StreamEnded) for e in h2c.receive_data(await c.reader.read(65_536))):
+                await c.send(h2c.data_to_send())
+        c.close()
+    assert len(run.gateway.begun[0].request.headers.get("x") or "") == 70_000
+
+
 async def test_upstream_certificate_is_verified(tmp_path: Path) -> None:
     """A certificate that nobody vouches for is refused; with its authority in ca_file it is accepted."""
     async with upstream(lambda s: reply(b'{"tls":1}'), ssl=server_context()) as up:
