@@ -12,10 +12,12 @@ import json
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 PATTERN = re.compile(r"[a-z0-9*-]+(\.[a-z0-9*-]+)+")
 _PATH = r"/[^\x00-\x20\x7f\"#<>?\\^`{|}]*"
+_QUERY = r"[^\x00-\x20\x7f\"#<>\\]*"
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _DOTS = re.compile(r"/(?:\.|%2[Ee]){1,2}(?:/|$)")
@@ -55,10 +57,17 @@ class MediaIdentity:
         self.hosts = tuple(hosts)
         self.identity_params = frozenset(identity_params)
         groups = "|".join(f"({host_regex(host)})" for host in hosts) or "(?!)"
-        self._url = re.compile(rf"https://(?:{groups})(?::443)?({_PATH})(?:\?([^#\s\"<>\\]*))?(?:#.*)?", re.I)
+        self._url = re.compile(rf"https://(?:{groups})(?::443)?({_PATH})(?:\?({_QUERY}))?(?:#.*)?", re.I | re.A)
 
     def key(self, url: str) -> MediaKey | None:
-        """The file that `url` names, or None when it is no media URL: another scheme, host, port, or user info."""
+        """The file that `url` names, or None when it is no media URL: another scheme, host, port, or user info.
+
+        Letters beyond ASCII are percent-encoded, as browsers do.
+        """
+        try:
+            url = url if url.isascii() else _BEYOND_ASCII.sub(lambda found: quote(found[0]), url)
+        except UnicodeEncodeError:  # half a surrogate pair
+            return None
         found = self._url.fullmatch(url)
         if found is None:
             return None

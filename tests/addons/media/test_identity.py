@@ -44,6 +44,15 @@ NOT_MEDIA = [
     "https://cdn2.onlyfans.com\\@evil.test/b.jpg",
     "https://evil.test\\.cdn2.onlyfans.com/b.jpg",
     "https://evil.test/#https://cdn2.onlyfans.com/b.jpg",
+    "https://cdn2.onlyfans.com/a.jpg?x=\x00",
+    "https://cdn2.onlyfans.com/a.jpg?x=\x7f",
+    "https://cdn2.onlyfans.com/a.jpg?x=1\r\nHost: evil.test",
+    "https://cdn2.onlyfans.com/a\ud800.jpg",
+    # letters that fold to those of the host or the scheme
+    "https://cdn2.onlyfan\u017f.com/f/x.jpg",
+    "http\u017f://cdn2.onlyfans.com/f/x.jpg",
+    "https://cdn\uff12.onlyfans.com/f/x.jpg",
+    "https://cdn2\u3002onlyfans.com/f/x.jpg",
     "",
 ]
 
@@ -79,6 +88,16 @@ def test_encoded_slash_is_another_file() -> None:
     one, two, three = (IDENTITY.key(f"https://cdn1.onlyfans.com/a{s}b.jpg") for s in ("/", "%2f", "%2F"))
     assert one and two and three
     assert one.text != two.text == three.text
+
+
+def test_letters_beyond_ascii_are_the_same_file_as_their_escapes() -> None:
+    """A path is one file whether its letters come raw or percent-encoded, and what is fetched is plain ASCII."""
+    raw, escaped = (
+        IDENTITY.key(f"https://cdn1.onlyfans.com/{s}.jpg?n={s}") for s in ("\u00fc\u4e2d", "%c3%bc%E4%B8%AD")
+    )
+    assert raw and escaped
+    assert raw.text == escaped.text
+    assert raw.url == "https://cdn1.onlyfans.com/%C3%BC%E4%B8%AD.jpg?n=%C3%BC%E4%B8%AD"
 
 
 def test_listed_parameters_tell_files_apart() -> None:
