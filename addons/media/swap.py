@@ -14,16 +14,22 @@ from typing import NamedTuple
 from addons.media.identity import MediaIdentity, MediaKey, host_regex
 
 SLASH = rb"(?:\\?/|\\u002[fF])"
-# RFC 3986 characters but for `'` (ends HTML attributes), plus JSON escapes of such characters. A list of URLs without
-# blanks (`srcset`, CSV) ends before the next one; so does `&quot;` in HTML. Possessive: no backtracking, linear time.
-ENTITY = rb"(?!quot;|lt;|gt;|#)"
+# RFC 3986 characters but for `'` (ends HTML attributes) and `#` (what follows stays as it is), plus JSON escapes of such
+# characters. A list of URLs without blanks (`srcset`, CSV) ends before the next one; so does an entity of HTML but
+# `&amp;`. Possessive: no backtracking, linear time.
+ENTITY = rb"(?!(?!amp;)[A-Za-z][A-Za-z0-9]{1,31};|#)"
 _REST = re.compile(
-    rb"(?:[A-Za-z0-9._~:/?#\[\]@!$()*+;=%-]++|,(?!https?:)|&" + ENTITY + rb"|\\/|\\u0026" + ENTITY + rb"|"
-    rb"\\u00(?:2[1345789A-Fa-f]|3[AaBbDdFf]|40|5[BbDd]|7[Ee]))++"
+    rb"(?:[A-Za-z0-9._~:/?\]@!$)*+=%-]++|[,;(\[](?!https?:)|&" + ENTITY + rb"|\\/|\\u0026" + ENTITY + rb"|"
+    rb"\\u00(?:2[14589A-Fa-f]|3[AaBbDdFf]|40|5[BbDd]|7[Ee]))++"
 )
 _ESCAPE = re.compile(rb"\\/|\\u00([0-9A-Fa-f]{2})")
 _ESCAPED_END = re.compile(rb"\\(?:[bfnrt]|u[0-9A-Fa-f]{4})\Z")
+_STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+"[ \t\r\n]*+(:?)', re.S)
+_ENDS_OF_VALUES = frozenset((b'",', b'"}', b'"]'))
 _TRAILING = b".,;:!?)]*"
+# What can stand before a URL. After anything else it may be a part of another URL, say of its query.
+_BEFORE = b"\"'`<>()[]{}|,; \t\r\n"
+_LOOK_BACK = 2048
 # A string of these up to its closing quote, as nearly every URL is, needs no closer look.
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/?&=%+@$:"
 _LONGEST = 8192
@@ -62,13 +68,18 @@ class Scanner:
         """All media URLs of a JSON body, in order. Cheap where there are none: a search for a fixed text."""
         if not any(needle in body for needle in self._needles):
             return []
-        return [found for match in self._start.finditer(body) if (found := self._take(match)) is not None]
+        out: list[Found] = []
+        end_of_last = 0
+        for match in self._start.finditer(body):
+            if match.start() >= end_of_last and (found := self._take(match)) is not None:
+                out.append(found)
+                end_of_last = found.end
+        return _in_values(body, out)
 
     def _take(self, match: re.Match[bytes]) -> Found | None:
         body, at = match.string, match.end()
-        if body[match.start() - 1 : match.start()].isalnum() and not _ESCAPED_END.search(
-            body, max(0, match.start() - 6), match.start()
-        ):
+        before = body[match.start() - 1 : match.start()]
+        if before not in _BEFORE and _continues(body, match.start(), before):
             return None
         end = body.find(b'"', at, at + _LONGEST)
         rest = body[at:end] if end > at else b"\n"
@@ -121,7 +132,7 @@ def put(body: bytes, found: list[Found], links: Mapping[str, str]) -> Swapped:
             missing.setdefault(f.key.text, f.key)
             continue
         out.append(body[at : f.start])
-        out.append(_escape(link, body, f.start))
+        out.append(_escape(link, body, f))
         at = f.end
         count += 1
     if not count:
@@ -130,13 +141,41 @@ def put(body: bytes, found: list[Found], links: Mapping[str, str]) -> Swapped:
     return Swapped(b"".join(out), count, list(missing.values()))
 
 
-def _escape(link: str, body: bytes, start: int) -> bytes:
-    """`https:` is six bytes; what follows shows how this writer escapes a slash."""
+def _in_values(body: bytes, found: list[Found]) -> list[Found]:
+    """Those that stand in values: the name of a member is not ours to change."""
+    out, string_ends, is_name = [], -1, False
+    for f in found:
+        if body[f.end : f.end + 2] in _ENDS_OF_VALUES:
+            string_ends, is_name = f.end, False
+        elif f.end > string_ends:
+            rest = _STRING_REST.match(body, f.end)
+            string_ends, is_name = (rest.end(), bool(rest[1])) if rest else (len(body), False)
+        if not is_name:
+            out.append(f)
+    return out
+
+
+def _continues(body: bytes, start: int, before: bytes) -> bool:
+    """Whether what looks like a URL at `start` is a part of a word or of another URL."""
+    if before.isalnum():
+        return not _ESCAPED_END.search(body, max(0, start - 6), start)
+    word = body[max(0, start - _LOOK_BACK) : start].replace(b"\\/", b"/")
+    at = max(word.rfind(one) for one in _BEFORE)
+    return b"://" in word[at + 1 :]
+
+
+def _escape(link: str, body: bytes, f: Found) -> bytes:
+    """The link as the writer of the URL before it would have written it: its slashes, its ampersands."""
     raw = link.encode("ascii")
-    if body[start + 6] != 0x5C:
+    if b"&" in raw:
+        url = body[f.start : f.end]
+        ampersand = b"&amp;" if b"amp;" in url else b"&"
+        raw = raw.replace(b"&", ampersand.replace(b"&", b"\\u0026") if b"\\u0026" in url else ampersand)
+    at = f.start + len(b"https:")
+    if body[at] != 0x5C:
         return raw
-    slash = body[start + 6 : start + 8]
-    return raw.replace(b"/", b"\\/" if slash == b"\\/" else body[start + 6 : start + 12])
+    slash = body[at : at + 2]
+    return raw.replace(b"/", b"\\/" if slash == b"\\/" else body[at : at + 6])
 
 
 def _unescape(found: re.Match[bytes]) -> bytes:

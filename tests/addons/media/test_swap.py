@@ -48,6 +48,20 @@ CASES = [
     (f'"&quot;{URL}&quot;"', f'"&quot;{LINK}&quot;"'),
     (f'"{URL} 1x,{URL} 2x"', f'"{LINK} 1x,{LINK} 2x"'),
     (f'"{URL},{URL}"', f'"{LINK},{LINK}"'),
+    (f'"{SIGNED};{SIGNED}|{URL}({URL})[{URL}]"', f'"{LINK};{LINK}|{LINK}({LINK})[{LINK}]"'),
+    (f'"<a href={URL}>{URL}&nbsp;{URL}&#39;"', f'"<a href={LINK}>{LINK}&nbsp;{LINK}&#39;"'),
+    (f'"\\u003ca href=\\u0027{URL}\\u0027\\u003e"', f'"\\u003ca href=\\u0027{LINK}\\u0027\\u003e"'),
+    (f'"\\ud83d\\ude00{URL}\\ud83d\\ude00{URL}\\u00a0"', f'"\\ud83d\\ude00{LINK}\\ud83d\\ude00{LINK}\\u00a0"'),
+    # what follows a `#` is the client's
+    (f'"{URL}#t=3"', f'"{LINK}#t=3"'),
+    (f'{{"a":"{SIGNED}\\u0023t=3"}}', f'{{"a":"{LINK}\\u0023t=3"}}'),
+    # one inside another URL is a part of that one
+    (f'{{"a":"{URL}?u={URL}","b":"{URL}"}}', f'{{"a":"{LINK}","b":"{LINK}"}}'),
+    (f'"https://evil.test/?u={URL}&v=2 https://evil.test/{URL}"', None),
+    (json.dumps(f"https://evil.test/?u={URL}").replace("/", "\\/"), None),
+    # names of members stay
+    (f'{{"{URL}":"{URL}","x {URL} y" : 1}}', f'{{"{URL}":"{LINK}","x {URL} y" : 1}}'),
+    (f'{{"{URL}, {URL} \\" " \n : ["{URL}"]}}', f'{{"{URL}, {URL} \\" " \n : ["{LINK}"]}}'),
     # not ours
     ('{"a":"https://cdn2.onlyfans.com.evil.test/x.jpg"}', None),
     ('{"a":"https://xcdn1.onlyfans.com/x.jpg","b":"https://public.onlyfans.com/x.jpg"}', None),
@@ -84,6 +98,23 @@ def test_html_entities_do_not_reach_the_url_to_fetch() -> None:
     """`&amp;` in message HTML is `&` in the URL."""
     got = swap(f'"<a href=\\"{SIGNED.replace("&", "&amp;")}\\">"'.encode(), SCANNER, none_cached)
     assert [m.url for m in got.missing] == [SIGNED]
+
+
+PRESIGNED = "https://bucket.test/f/x?X-Amz-A=1&X-Amz-B=2"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f'"{SIGNED}"', f'"{PRESIGNED}"'),
+        (f'"{SIGNED.replace("&", "&amp;")}"', f'"{PRESIGNED.replace("&", "&amp;")}"'),
+        (f'"{SIGNED}"'.replace("&", "\\u0026"), f'"{PRESIGNED}"'.replace("&", "\\u0026")),
+        (f'"{SIGNED.replace("&", "\\u0026amp;")}"', f'"{PRESIGNED.replace("&", "\\u0026amp;")}"'),
+    ],
+)
+def test_ampersands_of_a_link_are_written_as_the_urls_were(before: str, after: str) -> None:
+    """A presigned link takes over whether its place is HTML, and whether the writer escapes `&`."""
+    assert swap(before.encode(), SCANNER, lambda keys: dict.fromkeys(keys, PRESIGNED)).body.decode() == after
 
 
 def test_one_answer_may_mix_both() -> None:
@@ -123,6 +154,8 @@ def test_long_runs_without_an_end_take_linear_time() -> None:
         b"https://cdn" * 100_000,
         b'"https://cdn2.onlyfans.com/' + b"a" * 1_000_000,
         b'"' + (URL + ",").encode() * 10_000,
+        b'"' + (URL + "=").encode() * 10_000,
+        b'"' + (URL + " ").encode() * 10_000 + b'":1',
     ):
         started = time.process_time()
         swap(body, SCANNER, none_cached)
