@@ -12,7 +12,8 @@ from aiohttp.abc import AbstractStreamWriter
 from addons.media.index import Copy
 
 SMALL = 1 << 16
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+_BEYOND = 10**18
 
 
 class FileBody(web.FileResponse):
@@ -87,13 +88,16 @@ def wanted_range(request: web.BaseRequest, copy: Copy) -> tuple[int, int] | None
     if found is None or found.group() == "bytes=-":
         return None
     first, last = found.groups()
-    if len(first) > 18 or len(last) > 18:
-        return (copy.size, copy.size)
     if not first:
-        return (max(0, copy.size - int(last)), copy.size) if int(last) else (copy.size, copy.size)
-    if last and int(last) < int(first):
+        return copy.size - min(copy.size, _number(last)), copy.size
+    if last and _number(last) < _number(first):
         return None  # malformed: as if it were not there
-    return int(first), min(copy.size, int(last) + 1 if last else copy.size)
+    return _number(first), min(copy.size, _number(last) + 1 if last else copy.size)
+
+
+def _number(digits: str) -> int:
+    """Beyond the end of any file where it has more digits than that takes."""
+    return int(digits) if len(digits) <= len(str(_BEYOND)) else _BEYOND
 
 
 def _if_range(request: web.BaseRequest, copy: Copy) -> bool:
