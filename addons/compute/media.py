@@ -72,7 +72,10 @@ def url_of(target: str) -> str:
     A slash that a client or a front proxy took for a doubled one is put back.
     """
     text = target.partition(MARK)[2]
-    if not text.lower().startswith(("https:/", "http:/")):
+    raw = text.lower().startswith(("https:/", "http:/"))
+    if raw and "?" not in text and "%3f" in text.lower():  # its slashes were left, the rest is encoded
+        text = unquote(text)
+    elif not raw:
         path, _, query = text.partition("?")
         text = unquote(path)
         if query:
@@ -124,7 +127,7 @@ async def _vault_url(call: Call, account: AccountContext, media_id: str, file_ty
         raise ApiError(502, "upstream_unreachable", f"The media cannot be looked up: {e}.") from e
     files = found.get("files") if isinstance(found, dict) else None
     file = files.get(file_type) if isinstance(files, dict) else None
-    url = file.get("url") if isinstance(file, dict) else None
+    url = file.get("url") if isinstance(file, dict) else file
     if not url:
         raise ValidationFailed.of("file_type", f"Media {media_id} has no file of type {file_type}.")
     return str(url)

@@ -17,9 +17,12 @@ URL = "https://cdn2.onlyfans.com/files/a/x%20y.jpg?Tag=2&u=1&Policy=eyJ_-~&Signa
         URL,
         quote(URL, safe=""),
         quote(URL, safe=":"),  # the official client leaves the colon
+        quote(URL),  # Python's own default leaves the slashes
+        quote(URL, safe="/:"),
         quote(URL.partition("?")[0], safe="") + "?" + URL.partition("?")[2],  # path encoded, query as it is
         URL.replace("https://", "https:/"),  # a front proxy merged the slashes
         quote(URL.replace("https://", "https:/"), safe=""),
+        quote(URL, safe="/:").replace("https://", "https:/"),
     ],
 )
 @pytest.mark.parametrize("prefix", ["/acct_1/media/download/", "/api/acct_1/media/download/"])
