@@ -190,6 +190,11 @@ class Media(Section):
     public_url: HttpUrl | None = Field(
         None, description="Root of the URLs that replace cached CDN URLs; null uses this gateway's own `mounts.cdn`."
     )
+    hosts: tuple[HostName, ...] = Field(
+        ("cdn.fansapi.com",),
+        description="Hosts that are cached files alone: what comes in for them, by our listener or the proxy, goes to"
+        " `mounts.cdn` without its prefix.",
+    )
     upstream_base_url: HttpUrl | None = Field(
         None, description="Where CDN fetches go instead, with the original Host header; null is the URL's own host."
     )

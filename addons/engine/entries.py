@@ -18,7 +18,7 @@ def proxied_kind(host: str, hosts: Hosts) -> EntryKind | None:
         return "proxy_api"
     if host in hosts.upstream:
         return "proxy_upstream"
-    if hosts.cdn.fullmatch(host):
+    if hosts.is_cdn(host):
         return "proxy_cdn"
     return None
 

@@ -31,7 +31,8 @@ log = structlog.get_logger(__name__)
 MAX_CONNECTIONS_PER_HOST = 1000
 AFTER_GRACE_S = 10.0
 _NOT_SERVED = (
-    "This proxy serves only the hosts in `proxy.api_hosts` and `upstream.direct_hosts`; {host} is not among them."
+    "This proxy serves only the hosts in `proxy.api_hosts`, `upstream.direct_hosts`, `media.hosts` and rules/media.yaml;"
+    " {host} is not among them."
 )
 Stage = Callable[[], Awaitable[None]]
 

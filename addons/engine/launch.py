@@ -93,7 +93,7 @@ def build(
     """The master with our addon and every option set. Needs a running event loop."""
     policy = Policy.of(config)
     install(policy)
-    hosts = Hosts.of(config.proxy.api_hosts, config.upstream.direct_hosts)
+    hosts = Hosts.of(config, gateway.media_hosts)
     opts = moptions.Options(confdir=str(config.proxy.ca_dir))
     values: dict[str, Any] = engine_options.serving_options(policy, ca_file)
     values["mode"] = engine_options.listen_modes(config, ports)

@@ -37,7 +37,7 @@ class ScriptedGateway(GatewayAddon):
     """Opens the gateway when mitmproxy starts; requests wait until it is open."""
 
     def __init__(self) -> None:
-        super().__init__(None, Policy(), Hosts.of((), ()), observer=FlowObserver())  # type: ignore[arg-type]
+        super().__init__(None, Policy(), Hosts(frozenset(), frozenset()), observer=FlowObserver())  # type: ignore[arg-type]
         self.config: Config | None = None
         self.replay: Replay | None = None
         self.addons: list[Any] = []
@@ -64,7 +64,7 @@ class ScriptedGateway(GatewayAddon):
                 wrapper_class=structlog.stdlib.BoundLogger,
             )
         self.policy = Policy.of(self.config)
-        self.hosts = Hosts.of(self.config.proxy.api_hosts, self.config.upstream.direct_hosts)
+        self.hosts = Hosts.of(self.config, lambda: self.gateway.media_hosts())
         install(self.policy)
         self._starting = asyncio.get_running_loop().create_task(self._start(self.config))
 

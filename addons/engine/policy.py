@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from addons.media.identity import host_regex
 
 if TYPE_CHECKING:
     from addons.config import Config
@@ -49,18 +53,28 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """Which hosts the regular proxy serves. Anything else is refused: this is no open proxy."""
+    """Which hosts the regular proxy serves. Anything else is refused: this is no open proxy.
+
+    `media` gives the host patterns of the rules in force: a reload of rules/media.yaml takes effect at once.
+    """
 
     api: frozenset[str]
     upstream: frozenset[str]
-    cdn: re.Pattern[str]
+    media: Callable[[], Sequence[str]] = tuple
 
     @classmethod
-    def of(cls, api: tuple[str, ...], upstream: tuple[str, ...]) -> Hosts:
-        """CDN hosts are `cdn*.` below an upstream host."""
-        names = "|".join(re.escape(h.lower()) for h in upstream) or r"(?!)"
+    def of(cls, config: Config, media: Callable[[], Sequence[str]]) -> Hosts:
         return cls(
-            frozenset(h.lower() for h in api),
-            frozenset(h.lower() for h in upstream),
-            re.compile(rf"cdn[a-z0-9-]*\.(?:{names})"),
+            frozenset(h.lower() for h in (*config.proxy.api_hosts, *config.media.hosts)),
+            frozenset(h.lower() for h in config.upstream.direct_hosts),
+            media,
         )
+
+    def is_cdn(self, host: str) -> bool:
+        """Whether a lower-case host serves media files."""
+        return _any_of(tuple(self.media())).fullmatch(host) is not None
+
+
+@lru_cache(maxsize=8)
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(host_regex(pattern) for pattern in patterns) or r"(?!)")

@@ -182,7 +182,7 @@ class MediaService:
         target = x.request.target
         if target.startswith("http"):
             target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
-        key = self.key(f"https://{x.entry.host}{target}", "url")
+        key = self.key(f"{x.entry.scheme}://{x.entry.host}:{x.entry.port}{target}", "url")
         copy = self.files.index.get(key.text)
         if copy is not None:
             self.used(key.text)

@@ -43,7 +43,7 @@ def route(parts: Parts, x: Exchange) -> None:
 def _route_mount(parts: Parts, x: Exchange) -> None:
     assert x.path is not None
     assert x.plan is not None
-    mount, below = parts.mounts.resolve(x.path)
+    mount, below = parts.mounts.resolve(x.path, x.entry.host)
     if mount is None:
         raise not_routed(x)
     x.mount, x.path = mount, below

@@ -40,7 +40,7 @@ def build_parts(
         config=services.config,
         services=services,
         plan=plan,
-        mounts=MountTable(services.config.mounts),
+        mounts=MountTable(services.config.mounts, services.config.media.hosts),
         directory=directory,
         limiter=RateLimiter(),
         meter=_meter(services),

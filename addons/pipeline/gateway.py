@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -64,6 +64,11 @@ class Gateway:
     ) -> None:
         self.parts: Parts = build_parts(services, plan, editor=editor, handlers=handlers)
         self._background: set[asyncio.Task[Any]] = set()
+
+    def media_hosts(self) -> Sequence[str]:
+        """Host patterns of media files, by the rules in force."""
+        media = self.parts.plan().media
+        return media.hosts if media is not None else ()
 
     def begin(self, request: Request, entry: Entry) -> Exchange:
         """Mount, dialect, canonical path, rule. Synchronous, no I/O."""

@@ -11,7 +11,7 @@ from addons.engine.entries import entry_of, proxied_kind
 from addons.engine.policy import Hosts
 from addons.engine.state import mark_addressed
 
-HOSTS = Hosts.of(("api.test",), ("only.test",))
+HOSTS = Hosts(frozenset({"api.test"}), frozenset({"only.test"}), lambda: ["cdn*.only.test"])
 
 
 def flow(mode: str, host: str, header: bytes, *, addressed: bool = False) -> http.HTTPFlow:

@@ -47,7 +47,7 @@ async def test_a_free_port_stays_ours_until_we_listen() -> None:
 
 async def test_every_known_option_is_set(tmp_path: object) -> None:
     """Options of addons that are loaded are set; those of others are left out, not an error."""
-    master = GatewayMaster(options.Options(), GatewayAddon(None, Policy(), Hosts.of((), ())))  # type: ignore[arg-type]
+    master = GatewayMaster(options.Options(), GatewayAddon(None, Policy(), Hosts(frozenset(), frozenset())))  # type: ignore[arg-type]
     values = serving_options(Policy(), None)
     apply(master.options, values)
     assert master.options.connection_strategy == "lazy"

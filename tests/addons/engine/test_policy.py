@@ -45,10 +45,20 @@ def test_request_limit(kind: str, upload: bool) -> None:
     ],
 )
 def test_cdn_hosts(host: str, cdn: bool) -> None:
-    """`cdn*.` directly below an upstream host, and nothing that only looks like it."""
-    assert bool(Hosts.of((), ("onlyfans.com",)).cdn.fullmatch(host)) is cdn
+    """What a pattern of the rules matches, and nothing that only looks like it."""
+    assert Hosts(frozenset(), frozenset(), lambda: ["cdn*.onlyfans.com"]).is_cdn(host) is cdn
 
 
-def test_no_upstream_host_no_cdn() -> None:
-    """Without upstream hosts nothing is a CDN."""
-    assert not Hosts.of((), ()).cdn.fullmatch("cdn.")
+def test_cdn_hosts_follow_the_rules() -> None:
+    """Patterns are asked for each time, for rules change while running; without any nothing is a CDN."""
+    patterns: list[str] = []
+    hosts = Hosts.of(Config.build(), lambda: patterns)
+    assert not hosts.is_cdn("")
+    assert not hosts.is_cdn("media1.example.test")
+    patterns.append("media*.example.test")
+    assert hosts.is_cdn("media1.example.test")
+
+
+def test_our_own_hosts_are_served() -> None:
+    """The regular proxy serves the API's hosts and those of cached files."""
+    assert {"api.fansapi.com", "cdn.fansapi.com"} <= Hosts.of(Config.build(), tuple).api

@@ -19,7 +19,8 @@ PATH = "/files/a/x.jpg"
 
 
 def exchange(kind: EntryKind = "reverse", host: str = "gw.test", port: int = 8080, target: str = "/") -> Exchange:
-    return Exchange("1", Entry(kind, "http", host, port, "127.0.0.1"), Request("GET", target, Headers()), 0.0)
+    scheme = "https" if port in (443, 8443) else "http"
+    return Exchange("1", Entry(kind, scheme, host, port, "127.0.0.1"), Request("GET", target, Headers()), 0.0)
 
 
 def body(path: str = PATH, signature: str = "n") -> bytes:
@@ -97,6 +98,9 @@ async def test_a_cdn_host_of_the_proxy(rig: Rig, cdn: Cdn) -> None:
     assert "/f/" in hop.url
     with pytest.raises(ValidationFailed):
         await rig.media.cdn_host(exchange("proxy_cdn", "cdn2.onlyfans.com", 443, "/"))
+    for port in (80, 8443):  # other ports and plain HTTP are other servers
+        with pytest.raises(ValidationFailed):
+            await rig.media.cdn_host(exchange("proxy_cdn", "cdn2.onlyfans.com", port, f"{PATH}?Signature=s"))
 
 
 async def test_use_is_noted(rig: Rig, cdn: Cdn) -> None:

@@ -31,6 +31,25 @@ def test_a_path_belongs_to_its_longest_mount(target: str, mount: str, rest: tupl
     assert (found, below.segments) == (mount, rest)
 
 
+@pytest.mark.parametrize(
+    ("target", "rest"),
+    [
+        ("/f/x", ("f", "x")),
+        ("/cdn/f/x", ("f", "x")),
+        ("/", ()),
+        ("/api/whoami", ("api", "whoami")),
+        ("/_ofapi/health", ("_ofapi", "health")),
+    ],
+)
+@pytest.mark.parametrize("host", ["cdn.example.test", "cdn.example.test."])
+def test_a_host_of_cached_files_is_nothing_else(host: str, target: str, rest: tuple[str, ...]) -> None:
+    """Whatever the path, it is one below the mount of cached files, with its prefix or without."""
+    table = MountTable(Config.build().mounts, ["CDN.example.test"])
+    found, below = table.resolve(canonical_path(target), host)
+    assert (found, below.segments) == ("cdn", rest)
+    assert table.resolve(canonical_path("/api"), "api.example.test")[0] == "envelope"
+
+
 def test_nested_mounts_and_no_root() -> None:
     """Mounts may nest, and a path below none of them has no mount."""
     config = Config.build({"mounts": {"raw": "/of", "envelope": "/of/api"}})

@@ -43,7 +43,7 @@ from addons.pipeline.exchange import (
 )
 
 HOP = {"host", "content-length", "authorization", "expect"}
-HOSTS = Hosts.of(("api.example.test",), ("only.example.test",))
+HOSTS = Hosts(frozenset({"api.example.test"}), frozenset({"only.example.test"}), lambda: ["cdn*.only.example.test"])
 FAIL_STATUS = {"timeout": (504, "upstream_timeout")}
 
 
