@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,9 +64,12 @@ class ScriptedGateway(GatewayAddon):
                 wrapper_class=structlog.stdlib.BoundLogger,
             )
         self.policy = Policy.of(self.config)
-        self.hosts = Hosts.of(self.config, lambda: self.gateway.media_hosts())
+        self.hosts = Hosts.of(self.config, self._media_hosts)
         install(self.policy)
         self._starting = asyncio.get_running_loop().create_task(self._start(self.config))
+
+    def _media_hosts(self) -> Sequence[str]:
+        return self.gateway.media_hosts()
 
     async def _start(self, config: Config) -> None:
         await asyncio.sleep(0)  # options must not change while they are being set
