@@ -86,9 +86,7 @@ def url_of(target: str) -> str:
 
 async def _upload(call: Call, target: str) -> Answer | UpstreamRequest:
     media, account = _media(call), _account(call)
-    enveloped = bool(call.prefix)
-    base = call.base_url + call.prefix
-    ticket = UploadTicket(call.team.id, account.id, target, base, enveloped, time.time() + TICKET_S)
+    ticket = UploadTicket(call.team.id, account.id, target, call.base_url, call.prefix, time.time() + TICKET_S)
     kind = call.request.headers.get("content-type") or ""
     if kind.lower().startswith("multipart/"):
         headers = Headers([("Content-Type", kind), (TICKET, media.uploads.seal(ticket))])

@@ -15,7 +15,8 @@ async def status(call: Call) -> Answer:
     row = await call.services.store.aread(uploads.for_account, call.account.id, call.params["upload"])
     if row is None:
         raise NotFound(f"This account has no upload {call.params['upload'][:80]}.")
-    return Answer(view(row), bare=True)
+    media = call.services.parts.get("media")
+    return Answer(view(row) if media is None else await media.uploads.shown(row, call.base_url), bare=True)
 
 
 HANDLERS: dict[str, Handler] = {"uploads.status": status}

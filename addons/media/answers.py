@@ -9,6 +9,7 @@ from aiohttp import web
 
 from addons.media.fetch import BadStatus, FetchFailed
 from addons.pipeline.errors import ApiError, NotFound, ValidationFailed
+from addons.pipeline.upstream_errors import session_expired
 
 NO_SUCH_FILE = "There is no such file, or the link is not genuine. Take the URL from a current API answer."
 LINK_ENDED = "The link has ended. Take the URL from a current API answer."
@@ -47,6 +48,17 @@ def upstream_problem(e: Exception, field: str) -> ApiError:
             return ApiError(504, "upstream_timeout", "The CDN did not answer in time. Try again.")
         return ApiError(502, "upstream_unreachable", f"The CDN cannot be reached ({e.detail}). Try again.")
     return ApiError(502, "upstream_unreachable", "The CDN's answer broke off. Try again.")
+
+
+def upload_problem(e: Exception) -> ApiError:
+    """What a client that waits is told when its upload fails."""
+    from addons.jobs.upstream_client import SessionExpired
+
+    if isinstance(e, ApiError):
+        return e
+    if isinstance(e, SessionExpired):
+        return session_expired()
+    return ApiError(502, "upload_failed", f"The upload failed: {e}.")
 
 
 def _bad_status(e: BadStatus, field: str) -> ApiError:

@@ -163,9 +163,9 @@ def failure(error: BaseException) -> FetchFailed:
     if (found := refused(error)) is not None:
         return FetchFailed("refused", str(found.strerror), retry=False)
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
-        return FetchFailed("timeout", "the CDN did not answer in time")
+        return FetchFailed("timeout", "there was no answer in time")
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientProxyConnectionError):
         return FetchFailed("connect", error.os_error.strerror or type(error).__name__)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return FetchFailed("connect", f"the account's proxy answered {error.status}")
-    return FetchFailed("closed", f"the CDN's answer broke off ({type(error).__name__})")
+    return FetchFailed("closed", f"the answer broke off ({type(error).__name__})")

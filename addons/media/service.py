@@ -118,24 +118,33 @@ class MediaService:
 
     async def swap(self, body: bytes, x: Exchange) -> bytes:
         """The body with links to cached files; files without a copy are queued. The same object where nothing changed."""
+        result = await self._swapped(body, self.public_root(x.entry), x.account.id if x.account else None)
+        x.notes.swapped += result.count
+        return result.body
+
+    async def swap_own(self, body: bytes, base_url: str, account_id: str) -> bytes:
+        """As `swap`, for an answer of ours to a client that reaches the gateway at `base_url`."""
+        if not self.config.media.enabled:
+            return body
+        return (await self._swapped(body, self.public_root(None, base_url), account_id)).body
+
+    async def _swapped(self, body: bytes, root: str, account_id: str | None) -> swapping.Swapped:
         self._refresh()
         found = self._scanner.find(body)
         if not found:
-            return body
+            return swapping.Swapped(body)
         keys = list({f.key.text for f in found})
         if len(keys) <= INLINE_KEYS:
             copies = self.files.index.get_many(keys)
         else:
             copies = await asyncio.to_thread(self.files.index.get_many, keys)
-        root = self.public_root(x.entry)
         ends = self.signer.default_end()
         links = {key: self._link(root, copy, ends) for key, copy in copies.items()}
         result = swapping.put(body, found, links)
         self._used.update(copies)
-        x.notes.swapped += result.count
         if result.missing:
-            self.filler.seen(result.missing, x.account.id if x.account else None)
-        return result.body
+            self.filler.seen(result.missing, account_id)
+        return result
 
     def _link(self, root: str, copy: Copy, ends: int) -> str:
         if copy.object is not None and self.objects is not None:

@@ -33,11 +33,12 @@ def check_url(url: str, config: Config) -> None:
     try:
         parts = urlsplit(url)
         _ = parts.port
+        (parts.hostname or "").encode("idna")
     except ValueError:
-        raise ValidationFailed.of(FIELD, "The file_url is not a URL.") from None
+        raise _no_url() from None
     schemes = ("https", "http") if config.network.allow_http else ("https",)
     if parts.scheme not in schemes or not parts.hostname or len(url) > LONGEST or not url.isprintable() or " " in url:
-        raise ValidationFailed.of(FIELD, f"The file_url must be a URL that begins with {' or '.join(schemes)}://.")
+        raise ValidationFailed.of(FIELD, f"The file_url must be a URL that begins with {'://, '.join(schemes)}://.")
     if parts.username or parts.password:
         raise ValidationFailed.of(FIELD, "The file_url must not contain a user or password.")
 
@@ -62,11 +63,17 @@ async def fetch_url(url: str, path: Path, config: Config, limit: int) -> Fetched
             kind = answer.headers.get("Content-Type", "application/octet-stream")
     except OverflowError:
         raise ValidationFailed.of(FIELD, f"The file behind file_url is larger than {limit} bytes.") from None
+    except aiohttp.InvalidURL:
+        raise _no_url() from None
     except (aiohttp.ClientError, TimeoutError, OSError) as e:
         raise _problem(e) from e
     if not size:
         raise ValidationFailed.of(FIELD, "The file behind file_url is empty.")
     return Fetched(size, md5, kind)
+
+
+def _no_url() -> ApiError:
+    return ValidationFailed.of(FIELD, "The file_url is not a URL.")
 
 
 def _problem(e: Exception) -> ApiError:

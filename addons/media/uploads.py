@@ -47,13 +47,13 @@ NOTE = "Use this object, or its prefixed_id, once: in mediaFiles of a message, p
 
 @dataclass(frozen=True, slots=True)
 class UploadTicket:
-    """What the gateway decided about one upload. `base`: root of the polling URL; `enveloped`: the dialect's wrap."""
+    """What the gateway decided about one upload. `base_url`: root under which the client reaches it; `prefix`: its dialect's."""
 
     team_id: str
     account_id: str
     target: str
-    base: str
-    enveloped: bool
+    base_url: str
+    prefix: str
     ends: float
 
 
@@ -105,14 +105,22 @@ class Uploads:
         if form.in_background:
             return 202, self._pending(row, ticket), {}
         done = await self._finish_now(row)
-        if done.state == "failed":
-            raise ApiError(502, "upload_failed", done.error or "The upload failed. Try again.")
         headers = {"X-OFAPI-Credits-Used": str(done.credits_used)}
-        shown = view(done)["media"]
-        if ticket.target != "vault" or not ticket.enveloped:
+        shown = (await self.shown(done, ticket.base_url))["media"]
+        if ticket.target != "vault" or not ticket.prefix:
             return 200, shown, headers
         left = await self._store.aread(credits.balance, row.team_id)
         return 200, {"data": shown, "_meta": Counters(done.credits_used, left, None).meta()}, headers
+
+    async def shown(self, row: UploadRow, base_url: str) -> dict[str, Any]:
+        """`view`, with links to cached files of a vault media. An upload object stays as it is: it goes back upstream."""
+        found = view(row)
+        if row.target != "vault" or row.state != "completed":
+            return found
+        swapped: dict[str, Any] = orjson.loads(
+            await self._media.swap_own(orjson.dumps(found), base_url, row.account_id)
+        )
+        return swapped
 
     async def tidy(self) -> None:
         """Remove spool files that no upload needs, an hour after they were written."""
@@ -130,6 +138,7 @@ class Uploads:
                 await self._fetch(form, form.file_url)
             else:
                 check_url(form.file_url, self._media.config)
+            form.file_name = form.file_name or file_name_of(form.file_url)
         now = self._services.clock()
         box = self._services.secrets
         values = {
@@ -148,12 +157,18 @@ class Uploads:
         cost = None if form.size is None else price(form.size, self._media.config.media.credits_per_megabyte)
         at = now if form.in_background else now + RESCUE_AFTER
         try:
-            return await self._store.awrite(
+            row = await self._store.awrite(
                 uploads.create, values, price=cost, endpoint=f"media-{ticket.target}-upload", at=at, now=now
             )
         except NoCredits as e:
             left = await self._store.aread(credits.balance, ticket.team_id)
-            raise InsufficientCredits(cost or 0, left) from e
+            raise InsufficientCredits(cost or 0, max(0, left)) from e
+        self._taken(row, row.credits_used)
+        return row
+
+    def _taken(self, row: UploadRow, credits: int) -> None:
+        if (meter := self._media.meter) is not None:
+            meter.taken(row.team_id, credits)
 
     async def _fetch(self, form: Form, url: str) -> None:
         name = _spool_name()
@@ -164,25 +179,26 @@ class Uploads:
             path.unlink(missing_ok=True)
             raise
         form.spool, form.size, form.md5, form.content_type = name, got.size, got.md5, got.content_type
-        form.file_name = form.file_name or file_name_of(url)
 
     async def _finish_now(self, row: UploadRow) -> UploadRow:
-        """Run the steps; a failure is final."""
+        """Run the steps; a failure is final. Raises ApiError."""
         from addons.jobs.upstream_client import UpstreamProblem
 
         try:
             await process(self._services, self._media.files.root, self._media.client, row.id)
         except (StepFailed, FetchFailed, UpstreamProblem, ApiError) as e:
-            text = e.message if isinstance(e, ApiError) else f"The upload failed: {e}."
-            await self._store.awrite(uploads.fail, row.id, text, self._services.clock())
+            problem = answers.upload_problem(e)
+            if await self._store.awrite(uploads.fail, row.id, problem.message, self._services.clock()) is not None:
+                self._taken(row, -row.credits_used)
             if row.spool:
                 self._media.files.spool(row.spool).unlink(missing_ok=True)
+            raise problem from e
         done = await self._store.aread(uploads.by_id, row.id)
         assert done is not None
         return done
 
     def _pending(self, row: UploadRow, ticket: UploadTicket) -> dict[str, Any]:
-        url = f"{ticket.base}/{row.account_id}/media/uploads/{row.id}/status"
+        url = f"{ticket.base_url}{ticket.prefix}/{row.account_id}/media/uploads/{row.id}/status"
         return {"status": "pending", "prefixed_id": row.id, "polling_url": url}
 
     async def _read_form(self, request: web.Request) -> Form:
@@ -208,7 +224,7 @@ class Uploads:
         if part.name == "file":
             if form.spool is not None:
                 raise ValidationFailed.of("file", "Send one file at a time.")
-            form.file_name = (part.filename or "file").replace("\\", "/").rsplit("/", 1)[-1]
+            form.file_name = _last_segment(part.filename or "")
             form.content_type = part.headers.get("Content-Type", form.content_type)
             form.spool = _spool_name()
             path = self._media.files.spool(form.spool)
@@ -220,8 +236,7 @@ class Uploads:
             if not form.size:
                 raise ValidationFailed.of("file", "The file is empty.")
             return
-        value = (await part.read_chunk(FIELD_BYTES)).decode("utf-8", "replace")
-        set_field(form, part.name or "", value)
+        set_field(form, part.name or "", await _text(part))
 
     def _drop(self, form: Form) -> None:
         if form.spool:
@@ -257,12 +272,31 @@ def view(row: UploadRow) -> dict[str, Any]:
 
 def file_name_of(url: str) -> str:
     """The last segment of a URL's path, as a file name."""
-    return unquote(urlsplit(url).path.rsplit("/", 1)[-1]).replace("/", "_").replace("\\", "_") or "file"
+    return _last_segment(unquote(urlsplit(url).path.rsplit("/", 1)[-1]).replace("/", "_").replace("\\", "_"))
+
+
+def _last_segment(path: str) -> str:
+    name = path.replace("\\", "/").rsplit("/", 1)[-1]
+    return "file" if name in ("", ".", "..") else name
 
 
 async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    encoded = "Content-Transfer-Encoding" in part.headers
     while chunk := await part.read_chunk(1 << 17):
-        yield chunk
+        try:
+            yield bytes(part.decode(chunk)) if encoded else chunk
+        except RuntimeError as e:  # an encoding that there is none of
+            raise ValueError(str(e)) from e
+
+
+async def _text(part: BodyPartReader) -> str:
+    """The value of a field other than the file. Raises ValidationFailed."""
+    value = bytearray()
+    async for chunk in _chunks(part):
+        value += chunk
+        if len(value) > FIELD_BYTES:
+            raise ValidationFailed.of(part.name or "body", f"The {part.name} field is longer than {FIELD_BYTES} bytes.")
+    return value.decode("utf-8", "replace")
 
 
 def _sync(path: Path) -> None:

@@ -154,6 +154,11 @@ class Meter:
         whole = reservation.used == 0
         self._write(Debit(d.team_id, d.account_id, d.endpoint, -amount, d.credit_type, -d.requests if whole else 0))
 
+    def taken(self, team_id: str, credits: int) -> None:
+        """Others took these credits in the store (negative: gave back): the balance that is shown does not lag behind."""
+        if (known := self._known.get(team_id)) is not None:
+            known.balance -= credits
+
     async def flush(self) -> None:
         """Book all debits, so that the ledger holds what was answered up to now. Raises StoreError."""
         while self._writing:

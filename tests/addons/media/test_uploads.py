@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from sqlalchemy import select
 
 from addons.jobs.upstream_client import Reply, SessionExpired
 from addons.media.streaming import TICKET
@@ -83,9 +86,9 @@ def upstream(rig: Rig, cdn: Cdn) -> Upstream:
 
 
 def send(
-    rig: Rig, http: aiohttp.ClientSession, fields: dict[str, Any], *, target: str = "media", enveloped: bool = True
+    rig: Rig, http: aiohttp.ClientSession, fields: dict[str, Any], *, target: str = "media", prefix: str = "/api"
 ) -> Any:
-    ticket = UploadTicket(rig.team_id, rig.account_id, target, "http://gw.test/api", enveloped, time.time() + 60)
+    ticket = UploadTicket(rig.team_id, rig.account_id, target, "http://gw.test", prefix, time.time() + 60)
     form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
     for name, value in fields.items():
         if name == "file":
@@ -132,7 +135,7 @@ async def test_a_vault_upload_asks_whether_the_vault_has_it(
     assert body["_meta"]["_credits"]["used"] == 3
     assert upstream.asked[0] == ("GET", f"/api2/v2/vault/media/hash?h={hashlib.md5(DATA).hexdigest()}&size={len(DATA)}")
     upstream.vault_has, upstream.asked = {"id": 9}, []
-    async with send(rig, http, {"file": DATA}, target="vault", enveloped=False) as answer:
+    async with send(rig, http, {"file": DATA}, target="vault", prefix="") as answer:
         assert await answer.json() == {"id": 9}
     assert len(upstream.asked) == 1
 
@@ -169,6 +172,9 @@ async def test_an_asynchronous_upload_is_a_job(rig: Rig, upstream: Upstream, htt
         ({"file_url": "http://169.254.169.254/latest/meta-data/"}, 422, {"file_url"}),
         ({"file_url": "http://[::ffff:10.0.0.1]/x"}, 422, {"file_url"}),
         ({"file_url": "http://u:p@a.test/x"}, 422, {"file_url"}),
+        ({"file_url": "http://a.test/" + "x" * 9000}, 422, {"file_url"}),
+        ({"file_url": f"http://{'a' * 70}.test/x"}, 422, {"file_url"}),
+        ({"file_url": "http://2130706433/x"}, 422, {"file_url"}),
     ],
 )
 async def test_wrong_input_is_named_and_free(
@@ -193,19 +199,121 @@ async def test_a_file_url_is_fetched(rig: Rig, upstream: Upstream, cdn: Cdn, htt
     assert upstream.received["put"] == DATA  # type: ignore[attr-defined]
     async with send(rig, http, {"file_url": f"{cdn.base}/gone.jpg"}) as answer:
         assert answer.status == 422
+    async with send(rig, http, {"file_url": f"{cdn.base}/a%20picture.jpg", "async": "1"}) as answer:
+        upload_id = (await answer.json())["prefixed_id"]
+    with rig.services.store.read() as conn:
+        row = uploads.by_id(conn, upload_id)
+    assert row is not None
+    assert row.file_name == "a picture.jpg"
 
 
 async def test_a_failed_upload_gives_the_credits_back(
-    rig: Rig, upstream: Upstream, http: aiohttp.ClientSession
+    rig: Rig, upstream: Upstream, cdn: Cdn, http: aiohttp.ClientSession
 ) -> None:
-    """The error is said, the row shows it, nothing is charged."""
+    """The error is said as everywhere, the row shows it, nothing is charged."""
     upstream.dead = True
     before = rig.balance()
     async with send(rig, http, {"file": DATA}) as answer:
+        assert answer.status == 401
+        assert (await answer.json())["error"] == "SESSION_EXPIRED:NEEDS_REAUTHENTICATION"
+    upstream.dead = False
+    cdn.act = None  # nobody takes the bytes
+    async with send(rig, http, {"file": DATA}) as answer:
         assert answer.status == 502
-        assert "refuses the login" in (await answer.json())["message"]
+        assert "the storage answered 404" in (await answer.json())["message"]
     assert rig.balance() == before
     assert spooled(rig) == []
+
+
+async def test_the_balance_that_is_shown_follows_uploads(
+    rig: Rig, upstream: Upstream, cdn: Cdn, http: aiohttp.ClientSession
+) -> None:
+    """Uploads are paid in the store; the meter's figure falls at once, and rises again where one fails."""
+    meter = rig.services.parts["meter"]
+    before = await meter.balance(rig.team_id)
+    async with send(rig, http, {"file": DATA}) as answer:
+        assert answer.status == 200
+    assert meter.last_balance(rig.team_id) == before - 3
+    upstream.dead = True
+    async with send(rig, http, {"file": DATA}) as answer:
+        assert answer.status == 401
+    assert meter.last_balance(rig.team_id) == before - 3
+
+
+async def test_vault_uploads_show_links_to_copies(
+    rig: Rig, upstream: Upstream, cdn: Cdn, http: aiohttp.ClientSession
+) -> None:
+    """The vault's files are swapped and fetched as in any list; an upload object, which goes back upstream, is not."""
+    url = rig.key("/files/v.jpg").url
+    cdn.files["/files/v.jpg"] = DATA
+    upstream.vault_has = {"id": 9, "files": {"full": {"url": url}}}
+    async with send(rig, http, {"file": DATA}, target="vault") as answer:
+        assert (await answer.json())["data"]["files"]["full"]["url"] == url
+    act, cdn.act = cdn.act, None
+    await rig.saved("/files/v.jpg")
+    cdn.act = act
+    async with send(rig, http, {"file": DATA}, target="vault", prefix="") as answer:
+        assert (await answer.json())["files"]["full"]["url"].startswith("http://gw.test/cdn/f/")
+    with rig.services.store.read() as conn:
+        upload_id = conn.execute(select(uploads.UPLOADS.c.id)).scalars().first()
+        assert upload_id is not None
+        row = uploads.by_id(conn, upload_id)
+    assert row is not None
+    shown = await rig.media.uploads.shown(row, "https://other.test")
+    assert shown["media"]["files"]["full"]["url"].startswith("https://other.test/cdn/f/")
+    as_object = replace(row, target="media", result={"thumbs": [{"url": url}]})
+    assert (await rig.media.uploads.shown(as_object, ""))["media"]["thumbs"] == [{"url": url}]
+
+
+def multipart(*parts: tuple[str, bytes]) -> bytes:
+    """A body with boundary B; a part is its headers after `form-data; ` and its value."""
+    text = b"".join(
+        b"--B\r\nContent-Disposition: form-data; " + head.encode() + b"\r\n\r\n" + value + b"\r\n"
+        for head, value in parts
+    )
+    return text + b"--B--\r\n"
+
+
+async def send_raw(rig: Rig, http: aiohttp.ClientSession, body: Any) -> tuple[int, dict[str, Any]]:
+    ticket = UploadTicket(rig.team_id, rig.account_id, "media", "", "", time.time() + 60)
+    headers = {TICKET: rig.media.uploads.seal(ticket), "Content-Type": "multipart/form-data; boundary=B"}
+    async with http.post(f"{rig.media.server.base}/upload", data=body, headers=headers) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_fields_may_arrive_in_pieces(rig: Rig, upstream: Upstream, http: aiohttp.ClientSession) -> None:
+    """What a field says does not depend on where the network cuts it."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        body = multipart(('name="file"; filename="a"', DATA), ('name="async"', b"true"))
+        at = body.index(b"true") + 2
+        yield body[:at]
+        await asyncio.sleep(0.1)
+        yield body[at:]
+
+    status, _ = await send_raw(rig, http, pieces())
+    assert status == 202
+
+
+async def test_transfer_encodings_of_parts(rig: Rig, upstream: Upstream, http: aiohttp.ClientSession) -> None:
+    """Base64 is taken out; an encoding that there is none of, and a broken one, are 400."""
+    head = 'name="file"; filename="a"\r\nContent-Transfer-Encoding: '
+    status, _ = await send_raw(rig, http, multipart((head + "base64", b64encode(DATA))))
+    assert status == 200
+    assert upstream.received["put"] == DATA  # type: ignore[attr-defined]
+    for encoding, value in (("zip", b"abcd"), ("base64", b"a")):
+        status, body = await send_raw(rig, http, multipart((head + encoding, value)))
+        assert (status, body["error"]) == (400, "bad_request")
+    assert spooled(rig) == []
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("..", "file"), ("a/..", "file"), ("", "file"), ("a/b.jpg", "b.jpg")])
+async def test_names_of_files_are_segments(
+    rig: Rig, upstream: Upstream, http: aiohttp.ClientSession, sent: str, kept: str
+) -> None:
+    """Never a path, nor one that means a folder."""
+    _, body = await send_raw(rig, http, multipart((f'name="file"; filename="{sent}"', b"abc")))
+    assert body["file_name"] == kept
 
 
 async def test_without_credits_nothing_is_taken(rig: Rig, upstream: Upstream, http: aiohttp.ClientSession) -> None:
@@ -237,7 +345,7 @@ async def test_a_client_that_leaves_leaves_nothing(rig: Rig, upstream: Upstream)
         await asyncio.sleep(0.05)
         raise ConnectionError
 
-    ticket = UploadTicket(rig.team_id, rig.account_id, "media", "", True, time.time() + 60)
+    ticket = UploadTicket(rig.team_id, rig.account_id, "media", "", "", time.time() + 60)
     headers = {TICKET: rig.media.uploads.seal(ticket), "Content-Type": "multipart/form-data; boundary=B"}
     async with aiohttp.ClientSession() as mine:
         with pytest.raises((aiohttp.ClientError, ConnectionError)):
@@ -250,7 +358,7 @@ async def test_a_client_that_leaves_leaves_nothing(rig: Rig, upstream: Upstream)
 
 async def test_only_tickets_open_the_endpoint(rig: Rig, http: aiohttp.ClientSession) -> None:
     """Neither nothing, nor rubbish, nor an old ticket."""
-    old = UploadTicket(rig.team_id, rig.account_id, "media", "", True, time.time() - 1)
+    old = UploadTicket(rig.team_id, rig.account_id, "media", "", "", time.time() - 1)
     for token in ("", "x", rig.media.uploads.seal(old), rig.ticket("/files/x.jpg")):
         async with http.post(f"{rig.media.server.base}/upload", data=b"x", headers={TICKET: token}) as answer:
             assert answer.status == 404
@@ -261,7 +369,7 @@ async def test_only_tickets_open_the_endpoint(rig: Rig, http: aiohttp.ClientSess
 )
 async def test_broken_multipart(rig: Rig, http: aiohttp.ClientSession, body: bytes) -> None:
     """4xx in JSON, never a 500."""
-    ticket = UploadTicket(rig.team_id, rig.account_id, "media", "", True, time.time() + 60)
+    ticket = UploadTicket(rig.team_id, rig.account_id, "media", "", "", time.time() + 60)
     for kind in ("multipart/form-data; boundary=B", "multipart/form-data", "text/plain"):
         headers = {TICKET: rig.media.uploads.seal(ticket), "Content-Type": kind}
         async with http.post(f"{rig.media.server.base}/upload", data=body, headers=headers) as answer:
