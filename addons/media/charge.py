@@ -47,7 +47,15 @@ class Charge:
 
     async def reserve(self, size: int | None) -> None:
         """Take what `size` bytes cost (None: unknown, take the least). Raises InsufficientCredits."""
-        await self._take(price(1 if size is None else size, self._rate) - self.held)
+        due, held = price(1 if size is None else size, self._rate), self.held
+        try:
+            await self._take(due - held)
+        except InsufficientCredits as e:
+            raise InsufficientCredits(due, e.balance + held) from e
+
+    def of(self, size: int | None) -> int:
+        """What the transfer will cost as far as one can know when it begins."""
+        return self.held if size is None or self._payer is None or self._meter is None else price(size, self._rate)
 
     async def settle(self, sent: int) -> int:
         """Give back what was not sent, or take what more was. Credits that the transfer cost."""

@@ -80,6 +80,7 @@ class InsufficientCredits(ApiError):
             f"This request costs {needed} credits and the team has {balance}. Add credits with `ofapi teams credits`."
         )
         super().__init__(402, "insufficient_credits", text)
+        self.balance = balance
 
 
 class Conflict(ApiError):

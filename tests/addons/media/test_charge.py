@@ -58,7 +58,7 @@ async def test_reserving_above_the_balance_fails() -> None:
     bank = Bank(5)
     charge = bank.charge()
     await charge.reserve(None)
-    with pytest.raises(InsufficientCredits):
+    with pytest.raises(InsufficientCredits, match="costs 6 credits and the team has 5"):
         await charge.reserve(2_000_000)
     await charge.settle(0)
     await bank.meter.flush()
@@ -71,6 +71,14 @@ async def test_bytes_beyond_the_balance_cannot_be_called_back() -> None:
     charge = bank.charge()
     await charge.reserve(None)
     assert await charge.settle(10_000_000) == 1
+
+
+async def test_what_is_said_beforehand() -> None:
+    """The price of a known length, what is held where none is known, nothing where nobody pays."""
+    charge = Bank(100).charge()
+    await charge.reserve(None)
+    assert [charge.of(size) for size in (None, 0, 5, 2_000_000)] == [1, 0, 1, 6]
+    assert Charge(None, None, 3).of(2_000_000) == 0
 
 
 async def test_without_a_payer_nothing_is_charged() -> None:
