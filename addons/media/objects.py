@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from cachetools import TTLCache
@@ -22,8 +23,21 @@ from obstore.store import from_url
 
 from addons.media.index import Copy
 
+if TYPE_CHECKING:
+    from addons.config import Config
+
 LONGEST_PRESIGN_S = 7 * 86_400
 STABLE_SHARE = 4
+# Longer waiting is the queue's: what is being saved holds a thread.
+RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=60)}
+
+
+def configured(config: Config) -> ObjectStore | None:
+    """The bucket that `media.store` names, if it names one."""
+    media = config.media
+    if media.store is None:
+        return None
+    return ObjectStore(media.store, media.public_url, config.secret_keys(), media.link_ttl_s)
 
 
 class ObjectStore:
@@ -37,7 +51,8 @@ class ObjectStore:
     """
 
     def __init__(self, url: str, public_url: str | None, secret_keys: Sequence[str], link_ttl_s: float) -> None:
-        self._store: Any = from_url(url)
+        options: dict[str, Any] = {} if url.startswith(("file:", "memory:")) else {"retry_config": RETRIES}
+        self._store: Any = from_url(url, **options)
         self._public = public_url.rstrip("/") if public_url else None
         self._key = hmac.digest(secret_keys[0].encode(), b"ofapi media objects v1", "sha256")
         self._ttl_s = min(link_ttl_s, LONGEST_PRESIGN_S)
@@ -62,6 +77,21 @@ class ObjectStore:
         except FileNotFoundError:
             return None
         return Copy.from_json(bytes(found).decode())
+
+    def holds(self, copy: Copy) -> bool:
+        """Whether the bytes are there."""
+        try:
+            obstore.head(self._store, copy.object or "")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def remove(self, copy: Copy, *, shared: bool) -> None:
+        """Remove the pointer, and the bytes unless another file here shares them: links to them end."""
+        names = [_pointer(copy.id), *([copy.object] if copy.object and not shared else [])]
+        for name in names:
+            with suppress(FileNotFoundError):
+                obstore.delete(self._store, name)
 
     def link(self, copy: Copy, *, seconds: float | None = None) -> str:
         """A URL of the copy; without `seconds` it is stable for a quarter of its life."""

@@ -25,7 +25,7 @@ def stats() -> None:
     with opened_store() as store, store.read() as conn:
         queue = dict(fills.counts(conn))
     found = files.stats()
-    data = {
+    data: dict[str, Any] = {
         "files": found.files,
         "bytes": found.bytes,
         "max_bytes": files.max_bytes,
@@ -34,7 +34,8 @@ def stats() -> None:
         "full": found.full,
         "queue": {state: queue.get(state, 0) for state in ("pending", "running", "waiting")},
     }
-    emit(data, table([{"what": k, "value": v} for k, v in data.items()], ["what", "value"]))
+    shown = {**data, "queue": ", ".join(f"{count} {state}" for state, count in data["queue"].items())}
+    emit(data, table([{"what": k, "value": v} for k, v in shown.items()], ["what", "value"]))
 
 
 @app.command("list")
@@ -62,6 +63,8 @@ def purge(
     if not match and not everything and unused_days is None:
         text = "say what to remove: a part of the path, --unused-days N, or --all"
         raise CliError("nothing_chosen", text, exit_code=2)
+    from addons.media import objects
+
     files = _files()
     before = datetime.now(UTC).timestamp() - (unused_days or 0) * 86_400
     chosen = [
@@ -70,6 +73,9 @@ def purge(
         if match in key and (unused_days is None or used < before)
     ]
     removed = [(key, copy) for key, copy in chosen if files.remove(key)]
+    if (bucket := objects.configured(open_config())) is not None:
+        for _, copy in removed:
+            bucket.remove(copy, shared=files.index.holds(copy.sha256))
     data = {"removed": len(removed), "bytes": sum(copy.size for _, copy in removed)}
     emit(data, f"removed {data['removed']} files, {data['bytes']} bytes")
 
@@ -77,9 +83,15 @@ def purge(
 @app.command("verify")
 def verify() -> None:
     """Read every copy again, drop those that are missing or altered, and files that nothing refers to."""
+    from addons.media import objects
+
     files = _files()
+    bucket = objects.configured(open_config())
     bad: list[dict[str, Any]] = []
-    checked = files.verify(lambda key, copy, reason: bad.append(_row(key, copy) | {"reason": reason}))
+    checked = files.verify(
+        lambda key, copy, reason: bad.append(_row(key, copy) | {"reason": reason}),
+        bucket.holds if bucket is not None else lambda _: True,
+    )
     orphans = files.sweep()
     data = {"checked": checked, "dropped": bad, "orphans_removed": orphans}
     emit(data, f"checked {checked} files, dropped {len(bad)}, removed {orphans} files that nothing referred to")

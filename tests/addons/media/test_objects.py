@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -108,3 +109,29 @@ async def test_a_bucket_that_is_down_leaves_no_copy(
         async with rig.stream(http, PATH) as answer:
             assert await answer.read() == DATA
         assert not rig.cached(PATH)
+        await until(lambda: rig.media.transfers.trouble is not None)
+        assert "media.store" in (await rig.media.health() or "")
+
+
+async def test_what_is_removed_leaves_the_bucket(
+    make_rig: Callable[..., Rig], cdn: Cdn, http: aiohttp.ClientSession, bucket: str
+) -> None:
+    """Pointer and bytes go, so that links end and nobody finds it again; bytes that another file shares stay."""
+    other = "/files/a/y.jpg"
+    cdn.files[PATH] = cdn.files[other] = DATA
+    async with make_rig(store="s3://copies/media") as rig:
+        rig.media.filler.seen([rig.key(PATH), rig.key(other)], rig.account_id)
+        await until(lambda: rig.cached(PATH) and rig.cached(other))
+        objects, index = rig.media.objects, rig.media.files.index
+        assert objects is not None
+        link = await swapped(rig, PATH)
+        for path, shared in ((PATH, True), (other, False)):
+            copy = index.get(rig.key(path).text)
+            assert copy is not None
+            assert objects.holds(copy)
+            rig.media.files.remove(rig.key(path).text)
+            await asyncio.to_thread(objects.remove, copy, shared=index.holds(copy.sha256))
+            assert objects.find(copy.id) is None
+            assert objects.holds(copy) is shared
+        async with http.get(link) as answer:
+            assert answer.status == 404
