@@ -20,11 +20,12 @@ import structlog
 from cachetools import TTLCache
 
 from addons.media.fetch import BadStatus, FetchFailed, Source
-from addons.media.files import DiskFull, FileStore
+from addons.media.files import DiskFull, FileStore, TooLarge
 from addons.media.identity import MediaKey, expires_at
 from addons.media.links import file_id
 from addons.media.objects import ObjectStore
-from addons.media.transfer import Busy, NotCacheable, TooLarge, Transfers
+from addons.media.part import Busy
+from addons.media.transfer import Transfers
 from ofapi_store.errors import StoreError
 from ofapi_store.queries import media as fills
 from ofapi_store.queries.media import Fill, Seen
@@ -41,7 +42,9 @@ MAX_ATTEMPTS = 8
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 300.0
 FULL_WAIT_S = 30.0
 IDLE_S = 5.0
-GONE_WAIT = timedelta(seconds=30)  # after a refusal, a new URL is tried no sooner
+GONE_WAIT = timedelta(seconds=2)  # after a refusal, a new URL is tried no sooner; four times as long after the next one
+LONGEST_GONE_WAIT = timedelta(hours=1)
+WORN_OUT_WAIT = timedelta(seconds=30)
 FORGET = timedelta(days=30)
 LARGE_WAIT = timedelta(days=1)
 
@@ -139,7 +142,8 @@ class Filler:
 
     async def _fill(self, fill: Fill) -> None:
         try:
-            if self._files.index.get(fill.key) is None and not await self._found_elsewhere(fill):
+            copy = self._files.index.get(fill.key)
+            if (copy is None or self._files.lost(fill.key, copy)) and not await self._found_elsewhere(fill):
                 source = Source(self._services.secrets.decrypt(fill.url), fill.account_id)
                 await self._transfers.finished(self._transfers.start(fill.key, source))
             await self._store.awrite(fills.done, [fill.id])
@@ -166,17 +170,17 @@ class Filler:
             if isinstance(error, Busy):
                 await self._store.awrite(fills.retry, fill.id, now + timedelta(seconds=1), text, count=False)
             elif isinstance(error, DiskFull):
-                self.paused = True
                 log.warning("media fill paused: no room", error=str(error))
                 later = now + timedelta(seconds=FULL_WAIT_S)
                 await self._store.awrite(fills.retry, fill.id, later, text, count=False)
-            elif isinstance(error, TooLarge | NotCacheable):
+            elif isinstance(error, TooLarge):
                 await self._store.awrite(fills.wait, fill.id, now + LARGE_WAIT, text)
             elif (at := _retry_at(fill, error, now)) is not None:
                 await self._store.awrite(fills.retry, fill.id, at, text)
             else:
                 log.info("media file not fetched", file=fill.id, error=text, attempts=fill.attempts)
-                await self._store.awrite(fills.wait, fill.id, now + GONE_WAIT, text)
+                pause, count = _pause(fill, error, now)
+                await self._store.awrite(fills.wait, fill.id, now + pause, text, count=count)
         except StoreError as e:  # the lease runs out, and the row is tried again then
             log.warning("media fill not noted", error=f"{type(e).__name__}: {e}")
 
@@ -202,6 +206,15 @@ def _retry_at(fill: Fill, error: Exception, now: datetime) -> datetime | None:
         wait_s = max(wait_s, error.retry_after_s)
     at = now + timedelta(seconds=wait_s)
     return None if fill.url_ends_at is not None and fill.url_ends_at <= at else at
+
+
+def _pause(fill: Fill, error: Exception, now: datetime) -> tuple[timedelta, bool]:
+    """How long not even a new URL is tried, and whether the attempts go on counting: refusals in a row wait longer."""
+    if fill.url_ends_at is not None and fill.url_ends_at <= now:
+        return timedelta(0), False
+    if isinstance(error, BadStatus | FetchFailed) and not error.retry:
+        return min(LONGEST_GONE_WAIT, GONE_WAIT * 4 ** min(fill.attempts - 1, 10)), True
+    return WORN_OUT_WAIT, False
 
 
 def _time(unix: float | None) -> datetime | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Table, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, Table, and_, case, delete, func, or_, select, update
 
 from ofapi_store.models.media import MediaFill
 from ofapi_store.queries.upsert import insert_for
@@ -63,7 +63,7 @@ def enqueue(conn: Connection, seen: Sequence[Seen], now: datetime) -> int:
             "url_ends_at": new.url_ends_at,
             "account_id": new.account_id,
             "state": func.replace(FILLS.c.state, "waiting", "pending"),
-            "attempts": 0,
+            "attempts": case((FILLS.c.state == "waiting", FILLS.c.attempts), else_=0),
             "next_at": new.next_at,
         },
         where=or_(FILLS.c.state != "waiting", FILLS.c.next_at <= now),
@@ -121,13 +121,12 @@ def retry(conn: Connection, fill_id: str, next_at: datetime, error: str, *, coun
     conn.execute(update(FILLS).where(FILLS.c.id == fill_id).values(**values))
 
 
-def wait(conn: Connection, fill_id: str, next_at: datetime, error: str) -> None:
-    """Do nothing until the file is seen again after `next_at`."""
-    conn.execute(
-        update(FILLS)
-        .where(FILLS.c.id == fill_id)
-        .values(state="waiting", next_at=next_at, lease_by=None, lease_until=None, last_error=error)
-    )
+def wait(conn: Connection, fill_id: str, next_at: datetime, error: str, *, count: bool = False) -> None:
+    """Do nothing until the file is seen again after `next_at`. `count`: attempts go on from where they are then."""
+    values = {"state": "waiting", "next_at": next_at, "lease_by": None, "lease_until": None, "last_error": error}
+    if not count:
+        values["attempts"] = 0
+    conn.execute(update(FILLS).where(FILLS.c.id == fill_id).values(**values))
 
 
 def release(conn: Connection, worker: str, now: datetime) -> None:

@@ -83,6 +83,17 @@ def test_waiting_rows_wait(store: Store) -> None:
     assert [(f.url, f.attempts) for f in lease(store, now=later)] == [("new", 1)]
 
 
+def test_refusals_in_a_row_are_counted(store: Store) -> None:
+    """Attempts go on from where they were, until the file was fetched or its wait was no refusal's."""
+    put(store, seen(1))
+    for attempt in (1, 2, 3):
+        assert [f.attempts for f in lease(store)] == [attempt]
+        with store.write() as conn:
+            media.wait(conn, seen(1).id, NOW, "403", count=attempt < 3)
+        put(store, seen(1, "new"))
+    assert [f.attempts for f in lease(store)] == [1]
+
+
 def test_retry_release_and_done(store: Store) -> None:
     """A retry is due at its time; a stopping worker gives back without losing an attempt; what is done is gone."""
     put(store, seen(1), seen(2))
