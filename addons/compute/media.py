@@ -33,9 +33,8 @@ async def download(call: Call) -> Answer | UpstreamRequest:
     """`GET|HEAD /{account}/media/download/{cdn_url}` (contract 10.5): 302 to the copy, free; else the CDN's bytes."""
     media, account = _media(call), _account(call)
     key = media.key(url_of(call.request.target), "cdn_url")
-    copy = media.files.index.get(key.text)
+    copy = media.copy_of(key)
     if copy is not None:
-        media.used(key.text)
         headers = [("Location", media.link(copy, call.base_url)), ("Cache-Control", "no-store")]
         return Answer(status=302, raw=b"", headers=headers, bare=True)
     return media.stream(call.request, _ticket(call, key, account, "cdn_url"), method=_method(call))
@@ -48,9 +47,8 @@ async def scrape(call: Call) -> Answer | UpstreamRequest:
     ends = _link_end(body)
     url, field = await _scraped_url(call, account, body)
     key = media.key(url, field)
-    copy = media.files.index.get(key.text)
+    copy = media.copy_of(key)
     if copy is not None:
-        media.used(key.text)
         return Answer(_link(call, media, copy, ends), bare=True)
     ticket = _ticket(call, key, account, field, endpoint="media-scrape", max_bytes=SCRAPE_MAX_BYTES)
     return media.stream(call.request, ticket, method="GET")

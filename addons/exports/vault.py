@@ -15,7 +15,9 @@ import structlog
 from addons.exports.build import Progress
 from addons.exports.writers import unique_name, whole_file
 from addons.media.fetch import BadStatus, FetchFailed, Source
-from addons.media.transfer import Broken, Busy, NotCacheable, TooLarge
+from addons.media.files import TooLarge
+from addons.media.part import Busy
+from addons.media.transfer import Broken, NotCacheable
 
 if TYPE_CHECKING:
     from addons.media.index import Copy

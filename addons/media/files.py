@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,13 +23,17 @@ from typing import BinaryIO
 
 from addons.media.index import Copy, MediaIndex
 
-HASH_CHUNK = 1 << 20
+INDEX_ROOM = 1 << 20
 FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
 STALE_PART_S = 7 * 86_400.0
 
 
 class DiskFull(OSError):
     """No room for another copy: the disk has less than `media.min_free_bytes` left, or a write failed for it."""
+
+
+class TooLarge(Exception):
+    """The file exceeds `media.max_file_bytes`, or all of `media.max_cache_bytes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class FileStore:
     Args:
         root: created when missing, readable by the owner alone.
         max_bytes: size of all copies above which the least recently used go.
-        min_free_bytes: free space on the disk below which no copy is made.
+        min_free_bytes: free space on the disk below which no copy is made; a little is always left for the index.
     """
 
     def __init__(self, root: Path, *, max_bytes: int, min_free_bytes: int) -> None:
@@ -57,7 +62,8 @@ class FileStore:
             (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         self.index = MediaIndex(root / "index")
         self.max_bytes = max_bytes
-        self.min_free_bytes = min_free_bytes
+        self.min_free_bytes = max(min_free_bytes, INDEX_ROOM)
+        self._promised: dict[str, int] = {}
 
     def part(self, file_id: str) -> Path:
         return self.root / "parts" / f"{file_id}.part"
@@ -78,19 +84,29 @@ class FileStore:
         """Whether filling pauses because the disk has no room. Eviction does not help: others use the disk too."""
         return self.free_bytes() < self.min_free_bytes
 
+    def promise(self, file_id: str, size: int) -> None:
+        """Keep room for what a transfer of this process has yet to write; 0 when it ends."""
+        if size:
+            self._promised[file_id] = size
+        else:
+            self._promised.pop(file_id, None)
+
     def has_room(self, size: int) -> bool:
         """Whether `size` more bytes fit as things are."""
-        return self.index.total_bytes() + size <= self.max_bytes and self.free_bytes() - size >= self.min_free_bytes
+        return self.index.total_bytes() + size <= self.max_bytes and self._fits(size)
 
     def make_room(self, size: int) -> None:
-        """Evict until `size` more bytes fit below `max_bytes`. Raises DiskFull where the disk has no room."""
+        """Evict until `size` more bytes fit below `max_bytes`. Raises TooLarge, and DiskFull where the disk has no room."""
         if size > self.max_bytes:
-            raise DiskFull(errno.ENOSPC, f"{size} bytes exceed media.max_cache_bytes ({self.max_bytes})")
+            raise TooLarge(f"{size} bytes exceed media.max_cache_bytes ({self.max_bytes})")
         excess = self.index.total_bytes() + size - self.max_bytes
         if excess > 0:
             self.evict(excess)
-        if self.free_bytes() - size < self.min_free_bytes:
+        if not self._fits(size):
             raise DiskFull(errno.ENOSPC, f"less than media.min_free_bytes ({self.min_free_bytes}) would stay free")
+
+    def _fits(self, size: int) -> bool:
+        return self.free_bytes() - sum(self._promised.values()) - size >= self.min_free_bytes
 
     def evict(self, wanted: int) -> int:
         """Remove least recently used copies until `wanted` bytes are gone, but none that is being sent. Bytes removed."""
@@ -124,7 +140,12 @@ class FileStore:
                 part.replace(target)
                 _sync_folder(target.parent)
 
-        self.index.put(key, copy, place)
+        try:
+            self.index.put(key, copy, place)
+        except BaseException:
+            if not self.index.holds(copy.sha256):  # a file that no row names only takes room
+                target.unlink(missing_ok=True)
+            raise
         if before is not None and before.sha256 != copy.sha256 and not self.index.holds(before.sha256):
             self.path(before).unlink(missing_ok=True)
         if (excess := self.index.total_bytes() - self.max_bytes) > 0:  # others arrived since `make_room`
@@ -133,6 +154,13 @@ class FileStore:
     def remove(self, key: str) -> bool:
         """Forget one copy, even while it is being sent (the bytes go with the last reader)."""
         return self.index.remove(key, self._unlink)
+
+    def lost(self, key: str, copy: Copy) -> bool:
+        """Whether the bytes of a copy are gone, which nobody of us did; then it is forgotten, to be fetched again."""
+        if copy.object is not None or self.path(copy).exists():
+            return False
+        self.index.remove(key, lambda _: True)
+        return True
 
     def open(self, copy: Copy) -> BinaryIO:
         """The file for sending: locked so that eviction passes it by. Raises FileNotFoundError."""
@@ -144,12 +172,18 @@ class FileStore:
             raise FileNotFoundError(str(self.path(copy))) from None
         return file
 
-    def verify(self, bad: Callable[[str, Copy, str], None]) -> int:
-        """Read every copy again and drop those that are missing or altered; `bad(key, copy, reason)`. Files checked."""
+    def verify(self, bad: Callable[[str, Copy, str], None], remote: Callable[[Copy], bool] = lambda copy: True) -> int:
+        """Read every copy again and drop those that are missing or altered; `bad(key, copy, reason)`. Files checked.
+
+        `remote`: whether the object store still holds a copy that is there.
+        """
         checked = 0
         for key, copy in self.index.entries():
             checked += 1
-            reason = self._problem(copy)
+            if copy.object is not None:
+                reason = "" if remote(copy) else "the object is missing"
+            else:
+                reason = self._problem(copy)
             if reason:
                 bad(key, copy, reason)
                 self.index.remove(key, self._unlink)
@@ -173,8 +207,6 @@ class FileStore:
         return Stats(len(self.index), self.index.total_bytes(), self.free_bytes(), parts, self.full())
 
     def _problem(self, copy: Copy) -> str:
-        if copy.object is not None:
-            return ""
         try:
             with self.path(copy).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -199,8 +231,10 @@ class FileStore:
         return True
 
 
-def is_full(error: OSError) -> bool:
-    """Whether a write failed for lack of room."""
+def is_full(error: OSError | sqlite3.OperationalError) -> bool:
+    """Whether a write, of a file or of the index, failed for lack of room."""
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
     return isinstance(error, DiskFull) or error.errno in FULL_ERRORS
 
 

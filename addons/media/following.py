@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 
 from addons.media.files import FileStore
 from addons.media.links import file_id
-from addons.media.transfer import READ, Broken, PartHead, Transfer
+from addons.media.part import PartHead
+from addons.media.transfer import READ, Broken, Transfer
 
 POLL_S = 0.01
 

@@ -7,17 +7,23 @@ must stay. Files are content-addressed: several keys may share one.
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+import structlog
 from diskcache import Cache, Disk
+
+log = structlog.get_logger(__name__)
 
 MODE_RAW = 1  # diskcache's word for "the value column holds it"
 TOUCH_S = 60.0
 CHUNK = 900  # SQLite allows more variables; older builds did not
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Copy(NamedTuple):
@@ -81,26 +87,48 @@ class TextDisk(Disk):  # type: ignore[misc]
 
 
 class MediaIndex:
-    """What is cached. Methods block on SQLite (well under 1 ms for one key); safe from several threads and processes."""
+    """What is cached. Methods block on SQLite (well under 1 ms for one key); safe from several threads and processes.
+
+    A damaged index is begun anew when it is opened. One that goes bad later holds nothing, as far as readers can tell:
+    answers go out with upstream's URLs. `problem` says so then.
+    """
 
     def __init__(self, folder: Path) -> None:
-        # cull_limit 0: diskcache never evicts by itself. Least-recently-used keeps an index over the time of use.
-        self._cache = _Cache(
-            str(folder), timeout=30, disk=TextDisk, cull_limit=0, eviction_policy="least-recently-used",
-            tag_index=True,
-        )  # fmt: skip
-        self._cache.index_files()
+        self.problem: str | None = None
+        try:
+            self._cache = _open(folder)
+        except sqlite3.DatabaseError as e:
+            if e.sqlite_errorcode & 0xFF not in DAMAGED:
+                raise
+            log.warning("the media index is damaged and begins anew; files are fetched again", error=str(e))
+            shutil.rmtree(folder)
+            self._cache = _open(folder)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Copy]:
         """The copies of those keys that have one: one query for all."""
-        return self._cache.get_many(keys)
+        try:
+            found = self._cache.get_many(keys)
+        except sqlite3.Error as e:
+            self._failed(e)
+            return {}
+        self.problem = None
+        return found
 
     def get(self, key: str) -> Copy | None:
-        return self._cache.get_many([key]).get(key)
+        return self.get_many([key]).get(key)
 
     def by_id(self, file_id: str) -> tuple[str, Copy] | None:
         """Key and copy of the file with that id (`links.file_id`)."""
-        return self._cache.by_tag(file_id)
+        try:
+            return self._cache.by_tag(file_id)
+        except sqlite3.Error as e:
+            self._failed(e)
+            return None
+
+    def _failed(self, error: sqlite3.Error) -> None:
+        if self.problem is None:
+            log.error("the media index cannot be read", error=str(error))
+        self.problem = str(error)
 
     def put(self, key: str, copy: Copy, place: Callable[[], None]) -> None:
         """Record a copy; `place` moves its file into place under the lock that also guards removal."""
@@ -146,6 +174,15 @@ class MediaIndex:
 
     def close(self) -> None:
         self._cache.close()
+
+
+def _open(folder: Path) -> _Cache:
+    # cull_limit 0: diskcache never evicts by itself. Least-recently-used keeps an index over the time of use.
+    cache = _Cache(
+        str(folder), timeout=30, disk=TextDisk, cull_limit=0, eviction_policy="least-recently-used", tag_index=True
+    )
+    cache.index_files()
+    return cache
 
 
 class _Cache(Cache):  # type: ignore[misc]

@@ -89,6 +89,7 @@ class FileServer:
         try:
             file = self._media.files.open(copy)
         except FileNotFoundError:
+            self._media.files.lost(key, copy)
             raise answers.no_such_file() from None
         self._media.used(key)
         age = int(link.ends - time.time()) if link.ends is not None else PUBLIC_AGE_S

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from addons.media import objects
 from addons.media import swap as swapping
 from addons.media.aliases import Aliases
 from addons.media.answers import no_such_file, not_a_media_url
@@ -23,7 +24,6 @@ from addons.media.filler import Filler
 from addons.media.identity import MediaIdentity, MediaKey
 from addons.media.index import Copy
 from addons.media.links import LinkSigner
-from addons.media.objects import ObjectStore
 from addons.media.server import FileServer
 from addons.media.streaming import TICKET, Streamer, Ticket, ticket_end
 from addons.media.throttle import Throttle
@@ -34,7 +34,6 @@ from addons.pipeline.exchange import Headers, UpstreamRequest
 from addons.pipeline.rule_models import MediaRules
 
 if TYPE_CHECKING:
-    from addons.config import Config
     from addons.pipeline.credits import Meter
     from addons.pipeline.exchange import Entry, Exchange, Request, Response
     from addons.pipeline.plan import Plan
@@ -65,7 +64,7 @@ class MediaService:
         self._used: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self.client = CdnClient(services.config, StoreDirectory(services.store, services.secrets).account)
-        self.objects = _objects(services.config)
+        self.objects = objects.configured(services.config)
         limits = Limits(media.max_file_bytes, Throttle(media.bandwidth_bytes_per_s), self.objects)
         self.transfers = Transfers(self.files, self.client, limits)
         self.filler = Filler(services, self.files, self.transfers, self.objects)
@@ -192,14 +191,21 @@ class MediaService:
         if target.startswith("http"):
             target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
         key = self.key(f"{x.entry.scheme}://{x.entry.host}:{x.entry.port}{target}", "url")
-        copy = self.files.index.get(key.text)
+        copy = self.copy_of(key)
         if copy is not None:
-            self.used(key.text)
             return self._hop(x.request, self.path(copy))
         if x.request.method not in ("GET", "HEAD"):
             raise no_such_file()
         account = x.account.id if x.account else None
         return self.stream(x.request, Ticket(key.text, key.url, ticket_end(), field="url", account_id=account))
+
+    def copy_of(self, key: MediaKey) -> Copy | None:
+        """The copy of a file, with its bytes where they should be. It counts as used."""
+        copy = self.files.index.get(key.text)
+        if copy is None or self.files.lost(key.text, copy):
+            return None
+        self.used(key.text)
+        return copy
 
     def used(self, key: str) -> None:
         """Note that a copy was of use; written every few seconds."""
@@ -207,7 +213,13 @@ class MediaService:
 
     async def health(self) -> str | None:
         """Why fewer files are cached than could be; None when all is well."""
-        return "no room for more copies; filling is paused, serving goes on" if self.filler.paused else None
+        if self.files.index.problem is not None:
+            folder = self.files.root / "index"
+            return f"the index cannot be read ({self.files.index.problem}): stop, remove {folder}, and start again"
+        if self.filler.paused:
+            free, least = self.files.free_bytes(), self.files.min_free_bytes
+            return f"{free} bytes free, below `media.min_free_bytes` {least}; filling is paused, serving goes on"
+        return self.transfers.trouble
 
     def _hop(self, request: Request, path: str) -> UpstreamRequest:
         wait_s = self.config.upstream.read_timeout_s
@@ -263,13 +275,6 @@ def _own_root(entry: Entry | None, api_hosts: Sequence[str]) -> str:
     host = f"[{entry.host}]" if ":" in entry.host else entry.host
     usual = {"http": 80, "https": 443}.get(entry.scheme)
     return f"{entry.scheme}://{host}" + ("" if entry.port == usual else f":{entry.port}")
-
-
-def _objects(config: Config) -> ObjectStore | None:
-    media = config.media
-    if media.store is None:
-        return None
-    return ObjectStore(media.store, media.public_url, config.secret_keys(), media.link_ttl_s)
 
 
 def _passed(request: Request) -> Headers:

@@ -18,15 +18,14 @@ from aiohttp import web
 from addons.media import answers, serving
 from addons.media.charge import Charge, Payer
 from addons.media.fetch import BadStatus, CdnClient, FetchFailed, MediaHead, Source, failure
-from addons.media.files import DiskFull, FileStore
+from addons.media.files import DiskFull, FileStore, TooLarge
 from addons.media.following import follow, follow_foreign, join_foreign
 from addons.media.identity import MediaKey
+from addons.media.index import Copy
+from addons.media.part import Busy, PartHead
 from addons.media.transfer import (
     Broken,
-    Busy,
     NotCacheable,
-    PartHead,
-    TooLarge,
     Transfer,
     Transfers,
 )
@@ -110,8 +109,7 @@ class Streamer:
             return answers.error(e)
 
     async def _save_and_send(self, request: web.Request, ticket: Ticket, charge: Charge) -> web.StreamResponse:
-        copy = self._files.index.get(ticket.key)
-        if copy is not None:
+        if self._copy(ticket) is not None:
             return await self._send_copy(request, ticket, charge)
         transfer = self._transfers.start(ticket.key, ticket.source)
         transfer.wanted = True
@@ -130,18 +128,18 @@ class Streamer:
         return await self._send(request, ticket, charge, _Head.of_part(transfer.head), chunks)
 
     async def _follow(self, transfer: Transfer, fd: int, ticket: Ticket) -> AsyncIterator[bytes]:
-        """The transfer's bytes; where the disk fills up on the way, the rest comes straight from the CDN."""
-        sent, tag = 0, transfer.head.validator() if transfer.head else None
+        """The transfer's bytes; where they can be kept no longer on the way, the rest comes straight from the CDN."""
+        sent, tag = 0, transfer.head.if_range() if transfer.head else None
         try:
             async for chunk in follow(transfer, fd):
                 sent += len(chunk)
                 yield chunk
         except Broken:
-            if not isinstance(transfer.error, DiskFull) or tag is None:
+            if not isinstance(transfer.error, DiskFull | TooLarge) or tag is None:
                 raise
             headers = {"Range": f"bytes={sent}-", "If-Range": tag}
             async with self._client.request(ticket.source, headers=headers) as response:
-                if response.status != 206:
+                if response.status != 206 or not response.headers.get("Content-Range", "").startswith(f"bytes {sent}-"):
                     raise
                 async for chunk in response.content.iter_any():
                     yield chunk
@@ -150,7 +148,7 @@ class Streamer:
         """Another process fetches the file: follow its part."""
         found = await join_foreign(self._files, ticket.key, FOREIGN_WAIT_S)
         if found is None:
-            if self._files.index.get(ticket.key) is not None:
+            if self._copy(ticket) is not None:
                 return await self._send_copy(request, ticket, charge)
             return await self._pass(request, ticket, charge)
         head, fd = found
@@ -160,7 +158,7 @@ class Streamer:
     async def _send_copy(self, request: web.Request, ticket: Ticket, charge: Charge) -> web.StreamResponse:
         """It was saved in the meantime: free."""
         await charge.settle(0)
-        copy = self._files.index.get(ticket.key)
+        copy = self._copy(ticket)
         if copy is None:
             raise Broken("the copy was removed")
         if copy.object is not None:
@@ -170,6 +168,10 @@ class Streamer:
         except FileNotFoundError:
             raise Broken("the copy was removed") from None
         return serving.respond(request, copy, file, "private, no-store")
+
+    def _copy(self, ticket: Ticket) -> Copy | None:
+        copy = self._files.index.get(ticket.key)
+        return None if copy is None or self._files.lost(ticket.key, copy) else copy
 
     async def _pass(self, request: web.Request, ticket: Ticket, charge: Charge) -> web.StreamResponse:
         """Straight from the CDN to the client, nothing kept: HEAD, ranges, and files that may not be cached."""
@@ -199,7 +201,7 @@ class Streamer:
         await charge.reserve(head.length)
         answer = web.StreamResponse(status=head.status, headers=head.headers)
         answer.content_length = head.length
-        answer.headers["X-OFAPI-Credits-Used"] = str(charge.held)
+        answer.headers["X-OFAPI-Credits-Used"] = str(charge.of(head.length))
         sent = 0
         try:
             await answer.prepare(request)

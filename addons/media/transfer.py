@@ -8,80 +8,62 @@ single-flight among processes, and a crash frees it. Only a part that is whole b
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import errno
 import hashlib
-import json
 import os
-import re
 import secrets
+import sqlite3
 import time
-from dataclasses import asdict, dataclass
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import aiohttp
 
 from addons.media.fetch import BadStatus, CdnClient, FetchFailed, MediaHead, Source, failure
-from addons.media.files import DiskFull, FileStore, is_full
+from addons.media.files import DiskFull, FileStore, TooLarge, is_full
 from addons.media.index import Copy
 from addons.media.links import file_id
 from addons.media.objects import ObjectStore
+from addons.media.part import PartHead, continues, lock_part
 from addons.media.throttle import Throttle
 
 READ = 1 << 18
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-
-
-class TooLarge(Exception):
-    """The file exceeds `media.max_file_bytes`."""
+ROOM_STEP = 1 << 23  # bytes after which a transfer looks at the disk again
+NO_ROOM = "no room for more copies; filling is paused, serving goes on"
+FULL_TROUBLE_S = 60.0
+STORE_TROUBLE_S = 400.0
 
 
 class Broken(Exception):
     """The transfer ended before the file was whole; nothing was saved."""
 
 
-class Busy(Exception):
-    """Another process fetches this file."""
-
-
 class NotCacheable(Exception):
-    """The answer is none that may be kept: it is encoded, or resumed bytes do not fit together."""
+    """The answer is none that may be kept: it is encoded, or a page of HTML, as proxies and portals send for errors."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartHead:
-    """What upstream said about a file. `length` None: it did not say. `last_modified`: Unix seconds."""
+class StoreFailed(Exception):
+    """The object store did not take the copy."""
 
-    length: int | None
-    content_type: str
-    etag: str | None
-    last_modified: float | None
-    boot: str = ""
 
-    @classmethod
-    def of(cls, response: MediaHead, length: int | None) -> PartHead:
-        kind = response.headers.get("Content-Type") or "application/octet-stream"
-        modified = _http_time(response.headers.get("Last-Modified"))
-        return cls(length, kind, response.headers.get("ETag"), modified, _boot_id())
+class Trouble:
+    """Why copies cannot be kept, for health. It stands for `lasts_s`, or until one is kept."""
 
-    @classmethod
-    def load(cls, path: Path) -> PartHead | None:
-        try:
-            return cls(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._text: str | None = None
+        self._ends = 0.0
 
-    def save(self, path: Path) -> None:
-        tmp = path.with_suffix(f".{os.getpid()}.tmp")
-        tmp.write_text(json.dumps(asdict(self)))
-        tmp.replace(path)
+    def note(self, text: str, lasts_s: float) -> None:
+        self._text, self._ends = text, self._clock() + lasts_s
 
-    def validator(self) -> str | None:
-        """What a resumed download needs: a strong ETag, and that the machine ran since (a part is not synced)."""
-        strong = self.etag is not None and not self.etag.startswith("W/")
-        return self.etag if strong and self.boot == _boot_id() else None
+    def clear(self) -> None:
+        self._text = None
+
+    @property
+    def text(self) -> str | None:
+        return self._text if self._clock() < self._ends else None
 
 
 @dataclass(slots=True)
@@ -91,6 +73,7 @@ class Limits:
     max_file_bytes: int
     throttle: Throttle
     objects: ObjectStore | None = None
+    trouble: Trouble = field(default_factory=Trouble)
 
 
 class Transfer:
@@ -122,17 +105,21 @@ class Transfer:
         try:
             self._file = lock_part(self._files.part(self.id))  # 50 µs; a thread would cost the first byte 20 times that
             found = self._files.index.get(self.key)
-            if found is not None:  # another process finished while we came
+            if found is not None and not self._files.lost(self.key, found):  # another process finished while we came
                 self._files.part(self.id).unlink(missing_ok=True)
                 self.copy = found
                 return
             await self._resume_or_start()
             self.received = True
             self.copy = await asyncio.to_thread(self._keep)
+            self._limits.trouble.clear()
         except (aiohttp.ClientError, TimeoutError) as e:
             self.error = failure(e)
-        except OSError as e:
-            self.error = DiskFull(e.errno, str(e.strerror)) if is_full(e) else FetchFailed("closed", str(e.strerror))
+        except (OSError, sqlite3.OperationalError) as e:
+            self.error = self._of_disk(e)
+        except StoreFailed as e:
+            self._limits.trouble.note(f"copies cannot be put into `media.store`: {e}", STORE_TROUBLE_S)
+            self.error = e
         except Exception as e:
             self.error = e
         finally:
@@ -141,6 +128,13 @@ class Transfer:
             self.done = True
             self._progress()
             self._close()
+
+    def _of_disk(self, e: OSError | sqlite3.OperationalError) -> Exception:
+        """What an error of a write means."""
+        if not is_full(e):
+            return FetchFailed("closed", str(getattr(e, "strerror", None) or e))
+        self._limits.trouble.note(NO_ROOM, FULL_TROUBLE_S)
+        return DiskFull(errno.ENOSPC, str(getattr(e, "strerror", None) or e))
 
     async def started(self) -> None:
         """Returns once the head is known. Raises what ended the transfer before that."""
@@ -175,7 +169,7 @@ class Transfer:
             if have and response.status == 416:
                 return False
             if response.status == 206 and before is not None:
-                if not _continues(response, have, before):
+                if not continues(response, have, before):
                     return False
                 await asyncio.to_thread(self._hash_before, have)
             elif response.status == 200:
@@ -189,12 +183,15 @@ class Transfer:
     async def _receive(self, response: MediaHead, before: PartHead | None) -> None:
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise NotCacheable("the CDN sent an encoded body")
-        head = before or PartHead.of(response, response.content_length)
+        head = before or PartHead.of(response, response.content_length, self.name)
+        if head.content_type.lower().startswith("text/html"):
+            raise NotCacheable("the CDN sent a page of HTML")
         if head.length is not None and head.length > self._limits.max_file_bytes:
             raise TooLarge(f"{head.length} bytes exceed media.max_file_bytes")
         more = (head.length or 0) - self.written
         if not self._files.has_room(more):
             await asyncio.to_thread(self._files.make_room, more)
+        self._files.promise(self.id, more)
         head.save(self._files.head(self.id))
         self.head = head
         self._progress()
@@ -210,8 +207,13 @@ class Transfer:
     def _write(self, chunk: bytes) -> None:
         if self.written + len(chunk) > self._limits.max_file_bytes:
             raise TooLarge("the file exceeds media.max_file_bytes")
-        os.pwrite(self._fd, chunk, self.written)
+        before = self.written
+        os.pwrite(self._fd, chunk, before)
         self.written += len(chunk)
+        if self.head is not None and self.head.length is not None:
+            self._files.promise(self.id, max(0, self.head.length - self.written))
+        if before // ROOM_STEP != self.written // ROOM_STEP and self._files.full():
+            raise DiskFull(errno.ENOSPC, "others filled the disk on the way")
         self._progress()
 
     def _hash_before(self, have: int) -> None:
@@ -226,18 +228,25 @@ class Transfer:
         """Sync, and move into place. The ETag was checked where bytes of two answers were joined; it is no checksum."""
         assert self.head is not None
         os.fsync(self._fd)
-        name = self.key.partition(" ")[2].partition("?")[0].rsplit("/", 1)[-1]
         copy = Copy(
             self.id, self._hash.hexdigest(), self.written, self.head.content_type, secrets.token_hex(8), time.time(),
-            name, self.head.etag, self.head.last_modified,
+            self.name, self.head.etag, self.head.last_modified,
         )  # fmt: skip
         if self._limits.objects is not None:
-            copy = self._limits.objects.save(copy, self._files.part(self.id))
+            try:
+                copy = self._limits.objects.save(copy, self._files.part(self.id))
+            except Exception as e:
+                raise StoreFailed(f"{type(e).__name__}: {str(e).splitlines()[0][:200]}") from e
             self._files.note_remote(self.key, copy, self._files.part(self.id))
         else:
             self._files.adopt(self.key, copy, self._files.part(self.id))
         self._files.head(self.id).unlink(missing_ok=True)
         return copy
+
+    @property
+    def name(self) -> str:
+        """The last segment of the file's path."""
+        return self.key.partition(" ")[2].partition("?")[0].rsplit("/", 1)[-1]
 
     @property
     def _fd(self) -> int:
@@ -251,10 +260,12 @@ class Transfer:
                 waiter.set_result(None)
 
     def _close(self) -> None:
-        """Drop the lock. A part that cannot be resumed is of no use."""
+        """Drop the lock. A part that cannot be resumed is of no use; one for which there is no room stands in the way."""
+        self._files.promise(self.id, 0)
         if self._file is None:
             return
-        if self.copy is None and not (self.head and self.head.validator() and self.head.length):
+        resumable = self.head and self.head.validator() and self.head.length and not isinstance(self.error, DiskFull)
+        if self.copy is None and not resumable:
             self._files.part(self.id).unlink(missing_ok=True)
             self._files.head(self.id).unlink(missing_ok=True)
         self._file.close()
@@ -270,9 +281,10 @@ class Transfers:
         self._limits = limits
         self._running: dict[str, tuple[Transfer, asyncio.Task[None]]] = {}
 
-    def running(self, key: str) -> Transfer | None:
-        found = self._running.get(key)
-        return found[0] if found else None
+    @property
+    def trouble(self) -> str | None:
+        """Why copies cannot be kept at the moment."""
+        return self._limits.trouble.text
 
     def start(self, key: str, source: Source) -> Transfer:
         """The transfer of that file: the one in progress, or a new one."""
@@ -302,42 +314,5 @@ class Transfers:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def lock_part(path: Path) -> BinaryIO:
-    """The part file, open and locked. Raises Busy."""
-    while True:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
-                return file
-        except BlockingIOError:
-            file.close()
-            raise Busy from None
-        except FileNotFoundError:
-            pass
-        file.close()
-
-
-def _continues(response: MediaHead, have: int, before: PartHead) -> bool:
-    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    same = response.headers.get("ETag") in (None, before.etag)
-    return found is not None and int(found[1]) == have and int(found[3]) == before.length and same
-
-
-def _http_time(text: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except ValueError:
-        return None
-
-
 def _retry_after(text: str | None) -> float | None:
     return float(text) if text and text.isdigit() else None
-
-
-@lru_cache(maxsize=1)
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return secrets.token_hex(8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
@@ -18,7 +17,6 @@ async def report(parts: Parts) -> tuple[int, dict[str, Any]]:
     reasons: list[str] = []
     store = await _store(parts, reasons)
     rules = _rules(parts, reasons)
-    _media(parts, reasons)
     for name, check in parts.services.parts.get("health", {}).items():
         found = await check()
         if found:
@@ -54,14 +52,3 @@ def _rules(parts: Parts, reasons: list[str]) -> dict[str, Any]:
     if not ok:
         reasons.append("rules: the last change was refused, the rules before it are in use; see `rules.last_reload`")
     return out
-
-
-def _media(parts: Parts, reasons: list[str]) -> None:
-    media = parts.config.media
-    if not media.enabled or not media.dir.exists():
-        return
-    free = shutil.disk_usage(media.dir).free
-    if free < media.min_free_bytes:
-        reasons.append(
-            f"media: {free} bytes free below `media.min_free_bytes` {media.min_free_bytes}; filling is paused"
-        )

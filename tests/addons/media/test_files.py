@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from addons.media.files import DiskFull, FileStore, is_full
+from addons.media.files import INDEX_ROOM, DiskFull, FileStore, TooLarge, is_full
 from addons.media.index import Copy, MediaIndex
 from addons.media.links import file_id
 
@@ -114,17 +114,89 @@ def test_a_file_that_is_being_sent_stays(files: FileStore) -> None:
 
 
 def test_more_than_fits_is_refused(files: FileStore) -> None:
-    """A file larger than the cache, or a disk without room, is `DiskFull` and removes nothing."""
+    """A file larger than the cache is `TooLarge`, a disk without room `DiskFull`, and both remove nothing."""
     add(files, "a", b"x")
-    with pytest.raises(DiskFull) as caught:
+    with pytest.raises(TooLarge):
         files.make_room(10_001)
-    assert is_full(caught.value)
     full = FileStore(files.root, max_bytes=10_000, min_free_bytes=2**60)
-    with pytest.raises(DiskFull):
+    with pytest.raises(DiskFull) as caught:
         full.make_room(1)
+    assert is_full(caught.value)
     assert full.full()
     assert full.stats().full
     assert files.index.get("a") is not None
+
+
+def test_room_is_promised(files: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What running transfers have yet to write is no room for others; the index always keeps a little."""
+    assert files.min_free_bytes == INDEX_ROOM
+    monkeypatch.setattr(files, "free_bytes", lambda: INDEX_ROOM + 5000)
+    assert files.has_room(5000)
+    files.promise("one", 3000)
+    assert files.has_room(2000)
+    assert not files.has_room(2001)
+    with pytest.raises(DiskFull):
+        files.make_room(2001)
+    files.promise("one", 0)
+    assert files.has_room(5000)
+
+
+def test_bytes_without_a_row_do_not_stay(files: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the index cannot be written, the file that was moved into place goes; one that others share does not."""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    add(files, "a", b"kept")
+    monkeypatch.setattr(files.index._cache, "set", fail)
+    for key, data in (("b", b"gone"), ("c", b"kept")):
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            add(files, key, data)
+        assert is_full(caught.value)
+    assert [p.read_bytes() for p in files.root.glob("blobs/??/*")] == [b"kept"]
+
+
+def test_a_copy_whose_bytes_are_gone_is_forgotten(files: FileStore) -> None:
+    """Somebody removed the file: it is fetched again instead of being linked for ever."""
+    copy = add(files, "a", b"x")
+    assert not files.lost("a", copy)
+    assert not files.lost("r", copy._replace(sha256="0" * 64, object="f/x"))
+    files.path(copy).unlink()
+    assert files.lost("a", copy)
+    assert files.index.get("a") is None
+
+
+@pytest.mark.parametrize("damage", ["rubbish", "cut"])
+def test_a_damaged_index_begins_anew(files: FileStore, damage: str) -> None:
+    """The cache is empty then, and works."""
+    for i in range(50):
+        add(files, f"k{i}", bytes([i]) * 50)
+    files.index.close()
+    path = files.root / "index" / "cache.db"
+    path.write_bytes(b"rubbish" * 5000 if damage == "rubbish" else path.read_bytes()[:5000])
+    again = FileStore(files.root, max_bytes=10_000, min_free_bytes=0)
+    assert len(again.index) == 0
+    copy = add(again, "new", b"x")
+    assert again.index.get("new") == copy
+    again.index.close()
+
+
+def test_an_index_that_goes_bad_holds_nothing(files: FileStore) -> None:
+    """Readers find no copy, as if nothing were cached, and `problem` says why until it can be read again."""
+    copy = add(files, "a", b"x")
+    assert files.index.problem is None
+    with sqlite3.connect(files.root / "index" / "cache.db") as db:
+        db.execute("ALTER TABLE Cache RENAME TO Other")
+    assert files.index.get_many(["a"]) == {}
+    assert "no such table" in (files.index.problem or "")
+    assert files.index.by_id(copy.id) is None
+    with sqlite3.connect(files.root / "index" / "cache.db") as db:
+        db.execute("ALTER TABLE Other RENAME TO Cache")
+    db.close()
+    assert files.index.get("a") == copy
+    assert files.index.problem is None
 
 
 def test_verify_drops_what_is_not_what_it_was(files: FileStore) -> None:
@@ -137,6 +209,16 @@ def test_verify_drops_what_is_not_what_it_was(files: FileStore) -> None:
     assert sorted(bad) == [("a", "the bytes have changed"), ("m", "the file is missing")]
     assert [k for k, _ in files.index.entries()] == ["g"]
     assert files.path(good).exists()
+
+
+def test_verify_asks_for_what_the_object_store_holds(files: FileStore) -> None:
+    """Copies elsewhere are looked up there, not read."""
+    for key in ("here", "gone"):
+        files.note_remote(key, Copy(file_id(key), "0" * 64, 5, "image/jpeg", "s", 0.0, object=f"f/{key}"))
+    bad: list[str] = []
+    assert files.verify(lambda key, copy, reason: bad.append(reason), lambda copy: copy.object == "f/here") == 2
+    assert bad == ["the object is missing"]
+    assert [k for k, _ in files.index.entries()] == ["here"]
 
 
 def test_sweep_removes_what_nobody_refers_to(files: FileStore) -> None:

@@ -299,6 +299,76 @@ async def test_the_disk_fills_up_on_the_way(
     assert not rig.cached(PATH)
 
 
+async def test_a_body_that_turns_out_too_large_is_streamed_to_its_end(
+    make_rig: Callable[..., Rig], cdn: Cdn, http: aiohttp.ClientSession
+) -> None:
+    """Without a length nobody knows before: the copy is given up, the client gets the rest."""
+    cdn.files[PATH] = DATA
+
+    async def act(request: web.Request, data: bytes) -> web.StreamResponse | None:
+        if "Range" in request.headers:
+            return None
+        answer = web.StreamResponse(headers=answer_with(request, data).headers)
+        answer.enable_chunked_encoding()
+        await answer.prepare(request)
+        await answer.write(data)
+        return answer
+
+    cdn.act = act
+    async with make_rig(max_file_bytes=200_000) as rig:
+        assert await read_all(rig, http) == DATA
+        assert not rig.cached(PATH)
+    assert "Range" not in cdn.gets(PATH)[0]
+    assert cdn.gets(PATH)[1]["Range"].startswith("bytes=")
+
+
+async def test_a_page_of_html_goes_through_and_is_not_kept(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
+    """The client sees what the CDN says; the next one asks again."""
+
+    async def act(request: web.Request, data: bytes) -> web.StreamResponse:
+        return web.Response(text="<p>Log in", content_type="text/html")
+
+    cdn.act = act
+    async with rig.stream(http, PATH) as answer:
+        assert (answer.status, await answer.text()) == (200, "<p>Log in")
+    assert not rig.cached(PATH)
+
+
+async def test_an_empty_file_is_free_and_says_so(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
+    """Nothing is transferred, nothing is paid, and the copy is served."""
+    cdn.files[PATH] = b""
+    before = rig.balance()
+    async with rig.stream(http, PATH) as answer:
+        assert answer.headers["X-OFAPI-Credits-Used"] == "0"
+        assert await answer.read() == b""
+    assert await rig.saved(PATH) == b""
+    await until(lambda: rig.balance() == before)
+    async with http.get(rig.link(PATH)) as answer:
+        assert (answer.status, answer.headers["Content-Length"]) == (200, "0")
+    async with http.get(rig.link(PATH), headers={"Range": "bytes=0-"}) as answer:
+        assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */0")
+
+
+async def test_a_copy_whose_bytes_are_gone_is_fetched_again(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
+    """Somebody emptied the folder: links are dead, downloads work."""
+    cdn.files[PATH] = DATA
+    assert await read_all(rig, http) == DATA
+    await rig.saved(PATH)
+    link = rig.link(PATH)
+    for blob in rig.media.files.root.glob("blobs/*/*"):
+        blob.unlink()
+    assert await read_all(rig, http) == DATA
+    assert await rig.saved(PATH) == DATA
+    assert len(cdn.gets(PATH)) == 2
+    async with http.get(link) as answer:
+        assert answer.status == 404
+    for blob in rig.media.files.root.glob("blobs/*/*"):
+        blob.unlink()
+    async with http.get(rig.link(PATH)) as answer:
+        assert answer.status == 404
+    assert not rig.cached(PATH)
+
+
 async def test_a_body_without_length_is_saved(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
     """Chunked answers are whole when their last chunk came."""
 
