@@ -46,16 +46,13 @@ class Charge:
         return sum(r.used for r in self._held)
 
     async def reserve(self, size: int | None) -> None:
-        """Take what `size` bytes cost (None: unknown, take the least). Raises InsufficientCredits."""
+        """Hold what `size` bytes cost (None: unknown, the least). Raises InsufficientCredits."""
         due, held = price(1 if size is None else size, self._rate), self.held
         try:
             await self._take(due - held)
         except InsufficientCredits as e:
             raise InsufficientCredits(due, e.balance + held) from e
-
-    def of(self, size: int | None) -> int:
-        """What the transfer will cost as far as one can know when it begins."""
-        return self.held if size is None or self._payer is None or self._meter is None else price(size, self._rate)
+        self._give_back(due)
 
     async def settle(self, sent: int) -> int:
         """Give back what was not sent, or take what more was. Credits that the transfer cost."""
@@ -64,13 +61,16 @@ class Charge:
             await self._take(due - self.held)
         except InsufficientCredits:
             due = self.held  # the length was not announced: what is out cannot be called back
-        for reservation in reversed(self._held):
-            if self._meter is not None and self.held > due:
-                self._meter.refund(reservation, min(reservation.used, self.held - due))
+        self._give_back(due)
         if self._meter is not None:
             for reservation in self._held:
                 await self._meter.settle(reservation)
         return self.held
+
+    def _give_back(self, due: int) -> None:
+        for reservation in reversed(self._held):
+            if self._meter is not None and self.held > due:
+                self._meter.refund(reservation, min(reservation.used, self.held - due))
 
     async def _take(self, credits: int) -> None:
         if credits <= 0 or self._meter is None or self._payer is None:

@@ -201,7 +201,7 @@ class Streamer:
         await charge.reserve(head.length)
         answer = web.StreamResponse(status=head.status, headers=head.headers)
         answer.content_length = head.length
-        answer.headers["X-OFAPI-Credits-Used"] = str(charge.of(head.length))
+        answer.headers["X-OFAPI-Credits-Used"] = str(charge.held)
         sent = 0
         try:
             await answer.prepare(request)
