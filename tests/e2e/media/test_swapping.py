@@ -239,3 +239,55 @@ async def test_the_proxy_serves_cdn_hosts(stack: Stack, simulator: Simulator, ht
                 bodies.append(await answer.read())
     assert len(set(bodies)) == 1
     assert len(cdn_requests(simulator, urlsplit(url).path)) == 1
+
+
+async def test_hosts_of_cached_files(stack: Stack, http: aiohttp.ClientSession) -> None:
+    """`cdn.fansapi.com` is cached files and nothing else, named in Host or asked for through the proxy."""
+    link = re.findall(rf'{re.escape(stack.cdn_url)}/f/[^"\\]+', await until_swapped(lambda: vault(stack, http, 0)))[0]
+    path = link.removeprefix(stack.cdn_url)
+    async with http.get(link) as answer:
+        body = await answer.read()
+    host = {"Host": "cdn.fansapi.com"}
+    async with aiohttp.ClientSession() as anyone:
+        for method, prefix in (("GET", ""), ("GET", "/cdn"), ("HEAD", "")):
+            async with anyone.request(method, stack.base_url + prefix + path, headers=host) as answer:
+                assert answer.status == 200
+                assert await answer.read() == (body if method == "GET" else b"")
+        async with anyone.get(f"https://cdn.fansapi.com{path}", proxy=stack.proxy_url, ssl=False) as answer:
+            assert await answer.read() == body
+        for wrong in ("/", path[:-60], "/stream", "/_ofapi/health"):
+            async with anyone.get(stack.base_url + wrong, headers=host) as answer:
+                assert answer.status == 404
+    async with http.get(f"{stack.base_url}/api/whoami", headers=host) as answer:
+        assert answer.status == 404
+
+
+async def test_names_of_members_stay(stack: Stack, simulator: Simulator, http: aiohttp.ClientSession) -> None:
+    """A passthrough body whose only media URLs are names, or inside other URLs, goes through byte for byte."""
+    url = CDN_URL.findall(await vault(stack, http, 30))[0]
+    await until_swapped(lambda: vault(stack, http, 30))
+    body = f'{{"{url}": 1.10, "dup": 1, "dup": 2, "nested": "https://a.test/?u={url}"}}'
+    simulator.faults.add("raw", path="/some/thing", body=body, content_type="application/json")
+    async with http.get(f"{stack.base_url}/{stack.account}/some/thing") as answer:
+        assert await answer.text() == body
+    simulator.faults.add("raw", path="/some/thing", body=f'{{"{url}": "{url}#t=3"}}', content_type="application/json")
+    async with http.get(f"{stack.base_url}/{stack.account}/some/thing") as answer:
+        assert re.fullmatch(rf'{{"{re.escape(url)}": "{re.escape(stack.cdn_url)}/f/[^"]+#t=3"}}', await answer.text())
+
+
+async def test_the_status_of_a_vault_upload_shows_copies(stack: Stack, http: aiohttp.ClientSession) -> None:
+    """Its files are those of the vault: first upstream's URLs, then links; what it cost is the same each time."""
+    form = aiohttp.FormData({"async": "true"})
+    form.add_field("file", f"{time.time_ns()}".encode() * 1000, filename="new.jpg", content_type="image/jpeg")
+    async with http.post(f"{stack.base_url}/api/{stack.account}/media/vault", data=form) as answer:
+        assert answer.status == 202
+        polling_url = (await answer.json())["polling_url"]
+
+    async def read() -> str:
+        async with http.get(polling_url) as answer:
+            text = await answer.text()
+        return text if '"completed"' in text else "https://cdn1.onlyfans.com/none"
+
+    found = json.loads(await until_swapped(read))
+    assert found["credits_used"] == 1
+    assert found["media"]["files"]["full"]["url"].startswith(f"{stack.cdn_url}/f/")
