@@ -184,7 +184,7 @@ class FileStore:
                 reason = "" if remote(copy) else "the object is missing"
             else:
                 reason = self._problem(copy)
-            if reason:
+            if reason and self.index.get(key) == copy:  # else it was evicted or replaced while we read
                 bad(key, copy, reason)
                 self.index.remove(key, self._unlink)
         return checked

@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 LEASE_S = 60.0
 FRESH = timedelta(seconds=60)  # a queued URL that ends sooner is replaced by the one just seen
+MOST_ROWS = 1000  # in one statement: databases bound its parameters
 SEEN_S = 20.0  # a file seen again within this time by this process is not looked up again
 MAX_ATTEMPTS = 8
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 300.0
@@ -75,9 +76,10 @@ class Filler:
             return
         for key in new:
             self._recent[key.text] = None
-        task = asyncio.create_task(self._enqueue(new, account_id), name="media fills")
-        self._notes.add(task)
-        task.add_done_callback(self._notes.discard)
+        for at in range(0, len(new), MOST_ROWS):
+            task = asyncio.create_task(self._enqueue(new[at : at + MOST_ROWS], account_id), name="media fills")
+            self._notes.add(task)
+            task.add_done_callback(self._notes.discard)
 
     async def _enqueue(self, keys: list[MediaKey], account_id: str | None) -> None:
         now = self._services.clock()
@@ -147,6 +149,7 @@ class Filler:
                 source = Source(self._services.secrets.decrypt(fill.url), fill.account_id)
                 await self._transfers.finished(self._transfers.start(fill.key, source))
             await self._store.awrite(fills.done, [fill.id])
+            self._recent.pop(fill.key, None)
         except asyncio.CancelledError:
             raise
         except Exception as e:

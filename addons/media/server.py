@@ -119,8 +119,8 @@ async def _errors(request: web.Request, handler: Responder) -> web.StreamRespons
         raise
     except web.HTTPException as e:
         return answers.error(answers.no_such_file() if e.status == 404 else ApiError(e.status, "bad_request", e.reason))
-    except ConnectionError:
-        raise
+    except ConnectionError:  # the client has gone: nobody reads this
+        return answers.error(ApiError(400, "bad_request", "The request broke off."))
     except Exception as e:
         log.error("file server failed", path=request.path[:40], error=f"{type(e).__name__}: {e}")
         return answers.error(ApiError(500, "internal_error", "The file server failed; see the gateway's log."))

@@ -68,7 +68,7 @@ class MediaService:
         limits = Limits(media.max_file_bytes, Throttle(media.bandwidth_bytes_per_s), self.objects)
         self.transfers = Transfers(self.files, self.client, limits)
         self.filler = Filler(services, self.files, self.transfers, self.objects)
-        self.streamer = Streamer(self.files, self.client, self.transfers, self.filler)
+        self.streamer = Streamer(self.files, self.client, self.transfers, self.filler, keep=media.enabled)
         self.uploads = Uploads(self)
         self.server = FileServer(self)
 

@@ -83,13 +83,16 @@ class Ticket:
 
 
 class Streamer:
-    """The endpoint behind tickets."""
+    """The endpoint behind tickets. `keep`: whether what it streams becomes copies (`media.enabled`)."""
 
-    def __init__(self, files: FileStore, client: CdnClient, transfers: Transfers, filler: Filler) -> None:
+    def __init__(
+        self, files: FileStore, client: CdnClient, transfers: Transfers, filler: Filler, *, keep: bool
+    ) -> None:
         self._files = files
         self._client = client
         self._transfers = transfers
         self._filler = filler
+        self._keep = keep
 
     async def respond(
         self, request: web.Request, ticket: Ticket, meter: Meter | None, per_megabyte: int
@@ -97,7 +100,7 @@ class Streamer:
         """The file's bytes, its head, or an error in JSON."""
         charge = Charge(meter, ticket.payer if request.method != "HEAD" else None, per_megabyte)
         try:
-            if request.method == "HEAD" or "Range" in request.headers:
+            if request.method == "HEAD" or "Range" in request.headers or not self._keep:
                 return await self._pass(request, ticket, charge)
             await charge.reserve(None)
             return await self._save_and_send(request, ticket, charge)
@@ -175,9 +178,10 @@ class Streamer:
 
     async def _pass(self, request: web.Request, ticket: Ticket, charge: Charge) -> web.StreamResponse:
         """Straight from the CDN to the client, nothing kept: HEAD, ranges, and files that may not be cached."""
-        if request.method != "HEAD" and "Range" in request.headers:
+        if request.method != "HEAD":
             await charge.reserve(None)
-            self._filler.seen([MediaKey(ticket.key, ticket.url)], ticket.account_id)
+            if "Range" in request.headers and self._keep:
+                self._filler.seen([MediaKey(ticket.key, ticket.url)], ticket.account_id)
         headers = {name: request.headers[name] for name in CONDITIONS if name in request.headers}
         async with self._client.request(ticket.source, method=request.method, headers=headers) as response:
             if response.status == 416:

@@ -211,6 +211,13 @@ def test_verify_drops_what_is_not_what_it_was(files: FileStore) -> None:
     assert files.path(good).exists()
 
 
+def test_verify_reports_no_eviction(files: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes while it is being read again is not damaged."""
+    add(files, "a", b"x")
+    monkeypatch.setattr(files, "_problem", lambda copy: "the file is missing" if files.remove("a") else "")
+    assert files.verify(lambda *bad: pytest.fail(str(bad))) == 1
+
+
 def test_verify_asks_for_what_the_object_store_holds(files: FileStore) -> None:
     """Copies elsewhere are looked up there, not read."""
     for key in ("here", "gone"):

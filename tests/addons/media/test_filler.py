@@ -15,6 +15,7 @@ from aiohttp import web
 
 from addons.media import filler
 from addons.media.fetch import BadStatus
+from addons.media.identity import MediaKey
 from ofapi_store.queries import media as fills
 from tests.addons.media.rig import Cdn, Rig, data_of, until
 
@@ -46,6 +47,29 @@ async def test_a_file_that_was_seen_is_saved_once(rig: Rig, cdn: Cdn) -> None:
     assert await rig.saved(PATH) == DATA
     await until(lambda: states(rig) == {})
     assert len(cdn.gets(PATH)) == 1
+
+
+async def test_a_purged_file_is_fetched_at_its_next_sight(rig: Rig, cdn: Cdn) -> None:
+    """That it was queued a moment ago does not count once it was fetched."""
+    cdn.files[PATH] = DATA
+    for _ in range(2):
+        rig.media.filler.seen([rig.key(PATH)], rig.account_id)
+        await rig.saved(PATH)
+        await until(lambda: states(rig) == {})
+        rig.media.files.remove(rig.key(PATH).text)
+    assert len(cdn.gets(PATH)) == 2
+
+
+async def test_any_number_of_files_is_queued(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One answer may name more files than a database takes parameters: they are written in portions."""
+    portions: list[int] = []
+
+    async def enqueue(keys: list[MediaKey], account_id: str | None) -> None:
+        portions.append(len(keys))
+
+    monkeypatch.setattr(rig.media.filler, "_enqueue", enqueue)
+    rig.media.filler.seen([rig.key(f"/files/{i}.jpg") for i in range(2500)], rig.account_id)
+    await until(lambda: portions == [1000, 1000, 500])
 
 
 async def test_processes_share_the_work(make_rig: Callable[..., Rig], cdn: Cdn) -> None:

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
+import aiohttp
 import pytest
 
 from addons.media.links import file_id
 from addons.pipeline.errors import ValidationFailed
 from addons.pipeline.exchange import Entry, EntryKind, Exchange, Headers, Request, UpstreamRequest
 from addons.pipeline.rule_models import MediaRules
-from tests.addons.media.rig import Cdn, Rig, data_of, until
+from ofapi_store.queries import media as fills
+from tests.addons.media.rig import Cdn, Rig, data_of
 
 DATA = data_of(2000)
 PATH = "/files/a/x.jpg"
@@ -118,9 +120,15 @@ async def test_use_is_noted(rig: Rig, cdn: Cdn) -> None:
     assert rig.media.files.index.oldest(1)[0][2] > time.time() - 60
 
 
-async def test_media_can_be_turned_off(make_rig: Callable[..., Rig], cdn: Cdn) -> None:
-    """`media.enabled: false`: no swapping, no filling; downloads still work."""
+async def test_media_can_be_turned_off(make_rig: Callable[..., Rig], cdn: Cdn, http: aiohttp.ClientSession) -> None:
+    """`media.enabled: false`: no swapping, no filling, no copies; downloads still work."""
+    cdn.files[PATH] = DATA
     async with make_rig(enabled=False) as rig:
         assert "media_swap" not in rig.services.parts
-        assert "media" in rig.services.parts
-        await until(lambda: cdn.log == [])
+        assert await rig.media.swap_own(body(), "", rig.account_id) == body()
+        for headers in ({}, {"Range": "bytes=0-1"}):
+            async with rig.stream(http, PATH, headers=headers) as answer:
+                assert await answer.read() == (DATA[:2] if headers else DATA)
+        assert not rig.cached(PATH)
+        with rig.services.store.read() as conn:
+            assert fills.counts(conn) == {}
