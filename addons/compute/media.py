@@ -11,7 +11,8 @@ from urllib.parse import unquote
 from addons.compute.api import Answer, Call, Handler
 from addons.media.identity import MediaKey
 from addons.media.streaming import TICKET, Ticket, ticket_end
-from addons.media.uploads import Form, UploadTicket, set_field
+from addons.media.upload_forms import Form, set_field
+from addons.media.uploads import UploadTicket
 from addons.pipeline.errors import ApiError, NotFound, ValidationFailed
 from addons.pipeline.exchange import Headers, UpstreamRequest
 from ofapi_store.errors import BadValue

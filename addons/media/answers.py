@@ -31,6 +31,12 @@ def link_ended() -> ApiError:
     return ApiError(410, "link_expired", LINK_ENDED)
 
 
+def no_room() -> ApiError:
+    """503: an upload needs room on our disk, and there is none."""
+    text = "The gateway's disk has no room for uploads at the moment. Try again later."
+    return ApiError(503, "SERVICE_UNAVAILABLE", text, headers=(("Retry-After", "60"),))
+
+
 def not_a_media_url(field: str, hosts: tuple[str, ...]) -> ApiError:
     """422 for a URL that is none of a CDN file."""
     text = f"The {field} must be an https URL of a media file on {' or '.join(hosts)}, as an API answer contained it."

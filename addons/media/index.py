@@ -7,11 +7,13 @@ must stay. Files are content-addressed: several keys may share one.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import orjson
@@ -24,6 +26,7 @@ MODE_RAW = 1  # diskcache's word for "the value column holds it"
 TOUCH_S = 60.0
 CHUNK = 900  # SQLite allows more variables; older builds did not
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+UNWRITABLE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
 class Copy(NamedTuple):
@@ -89,20 +92,29 @@ class TextDisk(Disk):  # type: ignore[misc]
 class MediaIndex:
     """What is cached. Methods block on SQLite (well under 1 ms for one key); safe from several threads and processes.
 
-    A damaged index is begun anew when it is opened. One that goes bad later holds nothing, as far as readers can tell:
-    answers go out with upstream's URLs. `problem` says so then.
+    A damaged index is begun anew when it is opened; one that cannot be opened, on a full disk, is empty and stays so.
+    One that goes bad later holds nothing, as far as readers can tell: answers go out with upstream's URLs. `problem`
+    says so then.
     """
 
     def __init__(self, folder: Path) -> None:
         self.problem: str | None = None
+        self._folder = folder
+        self._stand_in: TemporaryDirectory[str] | None = None
         try:
             self._cache = _open(folder)
         except sqlite3.DatabaseError as e:
-            if e.sqlite_errorcode & 0xFF not in DAMAGED:
+            if e.sqlite_errorcode & 0xFF in DAMAGED:
+                log.warning("the media index is damaged and begins anew; files are fetched again", error=str(e))
+                shutil.rmtree(folder)
+                self._cache = _open(folder)
+            elif e.sqlite_errorcode & 0xFF in UNWRITABLE:
+                self.problem = f"the index cannot be opened ({e}); make room on its disk and restart"
+                log.error("the media index cannot be opened; nothing is cached", folder=str(folder), error=str(e))
+                self._stand_in = TemporaryDirectory(prefix="ofapi-media-index-")
+                self._cache = _open(Path(self._stand_in.name))
+            else:
                 raise
-            log.warning("the media index is damaged and begins anew; files are fetched again", error=str(e))
-            shutil.rmtree(folder)
-            self._cache = _open(folder)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Copy]:
         """The copies of those keys that have one: one query for all."""
@@ -111,7 +123,8 @@ class MediaIndex:
         except sqlite3.Error as e:
             self._failed(e)
             return {}
-        self.problem = None
+        if self._stand_in is None:
+            self.problem = None
         return found
 
     def get(self, key: str) -> Copy | None:
@@ -128,10 +141,12 @@ class MediaIndex:
     def _failed(self, error: sqlite3.Error) -> None:
         if self.problem is None:
             log.error("the media index cannot be read", error=str(error))
-        self.problem = str(error)
+        self.problem = f"the index cannot be read ({error}); stop, remove {self._folder}, and start again"
 
     def put(self, key: str, copy: Copy, place: Callable[[], None]) -> None:
         """Record a copy; `place` moves its file into place under the lock that also guards removal."""
+        if self._stand_in is not None:
+            raise OSError(errno.ENOSPC, str(self.problem))
         with self._cache.transact(retry=True):
             place()
             self._cache.set(key, copy, tag=copy.id, retry=True)
@@ -174,6 +189,8 @@ class MediaIndex:
 
     def close(self) -> None:
         self._cache.close()
+        if self._stand_in is not None:
+            self._stand_in.cleanup()
 
 
 def _open(folder: Path) -> _Cache:

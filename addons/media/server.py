@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 
 from addons.media import answers, serving
+from addons.media.files import is_full
 from addons.media.streaming import TICKET, Ticket
 from addons.pipeline.errors import ApiError
 
@@ -122,8 +123,14 @@ async def _errors(request: web.Request, handler: Responder) -> web.StreamRespons
     except ConnectionError:  # the client has gone: nobody reads this
         return answers.error(ApiError(400, "bad_request", "The request broke off."))
     except Exception as e:
-        log.error("file server failed", path=request.path[:40], error=f"{type(e).__name__}: {e}")
-        return answers.error(ApiError(500, "internal_error", "The file server failed; see the gateway's log."))
+        return answers.error(_fault(request, e))
+
+
+def _fault(request: web.Request, e: Exception) -> ApiError:
+    if isinstance(e, OSError) and is_full(e):
+        return answers.no_room()
+    log.error("file server failed", path=request.path[:40], error=f"{type(e).__name__}: {e}")
+    return ApiError(500, "internal_error", "The file server failed; see the gateway's log.")
 
 
 async def _no_banner(_request: web.Request, response: web.StreamResponse) -> None:

@@ -214,8 +214,7 @@ class MediaService:
     async def health(self) -> str | None:
         """Why fewer files are cached than could be; None when all is well."""
         if self.files.index.problem is not None:
-            folder = self.files.root / "index"
-            return f"the index cannot be read ({self.files.index.problem}): stop, remove {folder}, and start again"
+            return self.files.index.problem
         if self.filler.paused:
             free, least = self.files.free_bytes(), self.files.min_free_bytes
             return f"{free} bytes free, below `media.min_free_bytes` {least}; filling is paused, serving goes on"

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from addons.media.answers import no_room
 from addons.media.fetch import failure
+from addons.media.files import is_full
 from addons.media.upload_steps import spool_stream
 from addons.net.address_check import AddressPolicy, GuardedConnector
 from addons.pipeline.errors import ApiError, ValidationFailed
@@ -77,6 +79,8 @@ def _no_url() -> ApiError:
 
 
 def _problem(e: Exception) -> ApiError:
+    if isinstance(e, OSError) and is_full(e):
+        return no_room()
     found = failure(e)
     if found.kind == "refused":
         return ValidationFailed.of(FIELD, f"The file_url leads to an address that must not be reached: {found.detail}.")

@@ -57,6 +57,8 @@ async def run_job(job: Job, services: Services) -> None:
     try:
         await process(services, config.media.dir, client, str(job.payload["upload"]), tell=True)
     except (Refused, SessionExpired, ApiError) as e:
+        if isinstance(e, ApiError) and e.status == 503:  # there may be room later
+            raise
         raise GiveUp(e.message if isinstance(e, ApiError) else str(e)) from e
     except (StepFailed, FetchFailed) as e:
         if e.retry:

@@ -6,30 +6,27 @@ later: it finishes what a crash interrupted.
 
 from __future__ import annotations
 
-import asyncio
-import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import orjson
 import structlog
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
 from addons.media import answers
 from addons.media.charge import price
 from addons.media.fetch import FetchFailed
 from addons.media.streaming import TICKET
 from addons.media.upload_fetch import check_url, fetch_url
-from addons.media.upload_steps import StepFailed, spool_stream
+from addons.media.upload_forms import Form, file_name_of, read_form, spool_name
+from addons.media.upload_steps import StepFailed
 from addons.media.upload_work import process
 from addons.pipeline.dialects import Counters
-from addons.pipeline.errors import ApiError, InsufficientCredits, PayloadTooLarge, ValidationFailed
+from addons.pipeline.errors import ApiError, InsufficientCredits, ValidationFailed
 from ofapi_store.errors import InsufficientCredits as NoCredits
 from ofapi_store.queries import credits, uploads
 from ofapi_store.queries.uploads import UploadRow
@@ -39,9 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-KINDS = ("default", "avatar", "header")
 RESCUE_AFTER = timedelta(minutes=30)
-FIELD_BYTES = 8192
 NOTE = "Use this object, or its prefixed_id, once: in mediaFiles of a message, post or story."
 
 
@@ -55,20 +50,6 @@ class UploadTicket:
     base_url: str
     prefix: str
     ends: float
-
-
-@dataclass(slots=True)
-class Form:
-    """The fields of an upload. One of `spool` and `file_url` is set."""
-
-    kind: str = "default"
-    in_background: bool = False
-    file_url: str | None = None
-    file_name: str = ""
-    content_type: str = "application/octet-stream"
-    spool: str | None = None
-    size: int | None = None
-    md5: str | None = None
 
 
 class Uploads:
@@ -91,7 +72,7 @@ class Uploads:
             raise answers.no_such_file() from None
         if ticket.ends < time.time():
             raise answers.no_such_file()
-        form = await self._read_form(request)
+        form = await read_form(request, self._media.files, self._limit)
         return _response(*await self.take(form, ticket))
 
     async def take(self, form: Form, ticket: UploadTicket) -> tuple[int, Mapping[str, Any], dict[str, str]]:
@@ -99,8 +80,7 @@ class Uploads:
         try:
             row = await self._create(form, ticket)
         except BaseException:
-            if form.spool:
-                self._media.files.spool(form.spool).unlink(missing_ok=True)
+            form.drop(self._media.files)
             raise
         if form.in_background:
             return 202, self._pending(row, ticket), {}
@@ -171,7 +151,7 @@ class Uploads:
             meter.taken(row.team_id, credits)
 
     async def _fetch(self, form: Form, url: str) -> None:
-        name = _spool_name()
+        name = spool_name()
         path = self._media.files.spool(name)
         try:
             got = await fetch_url(url, path, self._media.config, self._limit)
@@ -201,61 +181,6 @@ class Uploads:
         url = f"{ticket.base_url}{ticket.prefix}/{row.account_id}/media/uploads/{row.id}/status"
         return {"status": "pending", "prefixed_id": row.id, "polling_url": url}
 
-    async def _read_form(self, request: web.Request) -> Form:
-        form = Form()
-        try:
-            reader = await request.multipart()
-        except (ValueError, AssertionError):
-            raise ApiError(400, "bad_request", "The body is no multipart/form-data with a boundary.") from None
-        try:
-            async for part in reader:
-                if not isinstance(part, BodyPartReader):
-                    raise ApiError(400, "bad_request", "Nested multipart bodies are not understood.")
-                await self._read_part(part, form)
-        except ValueError as e:
-            self._drop(form)
-            raise ApiError(400, "bad_request", f"The multipart body is broken: {e}.") from e
-        except BaseException:
-            self._drop(form)
-            raise
-        return form
-
-    async def _read_part(self, part: BodyPartReader, form: Form) -> None:
-        if part.name == "file":
-            if form.spool is not None:
-                raise ValidationFailed.of("file", "Send one file at a time.")
-            form.file_name = _last_segment(part.filename or "")
-            form.content_type = part.headers.get("Content-Type", form.content_type)
-            form.spool = _spool_name()
-            path = self._media.files.spool(form.spool)
-            try:
-                form.size, form.md5 = await spool_stream(_chunks(part), path, self._limit)
-            except OverflowError:
-                raise PayloadTooLarge(self._limit) from None
-            await asyncio.to_thread(_sync, path)
-            if not form.size:
-                raise ValidationFailed.of("file", "The file is empty.")
-            return
-        set_field(form, part.name or "", await _text(part))
-
-    def _drop(self, form: Form) -> None:
-        if form.spool:
-            self._media.files.spool(form.spool).unlink(missing_ok=True)
-
-
-def set_field(form: Form, name: str, value: Any) -> None:
-    """A field other than the file, from multipart or JSON. Raises ValidationFailed; unknown fields are ignored."""
-    if name == "file_url" and value:
-        form.file_url = str(value)
-    elif name == "async":
-        if str(value).lower() not in ("true", "false", "1", "0", ""):
-            raise ValidationFailed.of("async", "The async field must be true or false.")
-        form.in_background = str(value).lower() in ("true", "1")
-    elif name == "type":
-        if value not in KINDS:
-            raise ValidationFailed.of("type", f"The type field must be one of {', '.join(KINDS)}.")
-        form.kind = str(value)
-
 
 def view(row: UploadRow) -> dict[str, Any]:
     """What the status endpoint shows (contract 10.2)."""
@@ -268,44 +193,6 @@ def view(row: UploadRow) -> dict[str, Any]:
     elif row.state == "failed":
         out["error"] = row.error
     return out
-
-
-def file_name_of(url: str) -> str:
-    """The last segment of a URL's path, as a file name."""
-    return _last_segment(unquote(urlsplit(url).path.rsplit("/", 1)[-1]).replace("/", "_").replace("\\", "_"))
-
-
-def _last_segment(path: str) -> str:
-    name = path.replace("\\", "/").rsplit("/", 1)[-1]
-    return "file" if name in ("", ".", "..") else name
-
-
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    encoded = "Content-Transfer-Encoding" in part.headers
-    while chunk := await part.read_chunk(1 << 17):
-        try:
-            yield bytes(part.decode(chunk)) if encoded else chunk
-        except RuntimeError as e:  # an encoding that there is none of
-            raise ValueError(str(e)) from e
-
-
-async def _text(part: BodyPartReader) -> str:
-    """The value of a field other than the file. Raises ValidationFailed."""
-    value = bytearray()
-    async for chunk in _chunks(part):
-        value += chunk
-        if len(value) > FIELD_BYTES:
-            raise ValidationFailed.of(part.name or "body", f"The {part.name} field is longer than {FIELD_BYTES} bytes.")
-    return value.decode("utf-8", "replace")
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _spool_name() -> str:
-    return secrets.token_hex(16)
 
 
 def _response(status: int, body: Mapping[str, Any], headers: dict[str, str]) -> web.Response:

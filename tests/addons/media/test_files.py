@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from addons.media import index
 from addons.media.files import INDEX_ROOM, DiskFull, FileStore, TooLarge, is_full
 from addons.media.index import Copy, MediaIndex
 from addons.media.links import file_id
@@ -180,6 +181,32 @@ def test_a_damaged_index_begins_anew(files: FileStore, damage: str) -> None:
     assert len(again.index) == 0
     copy = add(again, "new", b"x")
     assert again.index.get("new") == copy
+    again.index.close()
+
+
+def test_an_index_that_cannot_be_opened_is_empty(files: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk the gateway starts: nothing is cached or kept, and the index is as it was after that."""
+    add(files, "a", b"x")
+    files.index.close()
+    real, refused = index._open, sqlite3.OperationalError("disk I/O error")
+    refused.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+
+    def opened(folder: Path) -> object:
+        if folder == files.root / "index":
+            raise refused
+        return real(folder)
+
+    monkeypatch.setattr(index, "_open", opened)
+    full = FileStore(files.root, max_bytes=10_000, min_free_bytes=0)
+    assert full.index.get_many(["a"]) == {}
+    assert "make room" in (full.index.problem or "")
+    with pytest.raises(OSError, match="make room") as caught:
+        add(full, "b", b"y")
+    assert is_full(caught.value)
+    full.index.close()
+    monkeypatch.undo()
+    again = FileStore(files.root, max_bytes=10_000, min_free_bytes=0)
+    assert [k for k, _ in again.index.entries()] == ["a"]
     again.index.close()
 
 
