@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 LOOPBACK = "127.0.0.1"
 KEEPALIVE_S = 75.0
 PUBLIC_AGE_S = 86_400
+TICKET_BYTES = 32_768  # a ticket holds the file's URL
 STOP_S = 2.0
 
 Responder = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -57,7 +58,9 @@ class FileServer:
         app = web.Application(client_max_size=0, middlewares=[_errors])
         app.add_routes(routes)
         app.on_response_prepare.append(_no_banner)
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=STOP_S)
+        runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=STOP_S, max_field_size=TICKET_BYTES
+        )
         await runner.setup()
         self._runners.append(runner)
         listener = _listen(host, port)

@@ -30,6 +30,7 @@ from addons.media.throttle import Throttle
 from addons.media.transfer import Limits, Transfers
 from addons.media.uploads import Uploads
 from addons.pipeline.directory import StoreDirectory
+from addons.pipeline.errors import ValidationFailed
 from addons.pipeline.exchange import Headers, UpstreamRequest
 from addons.pipeline.rule_models import MediaRules
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+LONGEST_URL = 8192  # CDNs take no longer ones
 INLINE_KEYS = 500  # a lookup of more keys than that, about a millisecond, runs in a thread
 TOUCH_S = 5.0
 SWEEP_S = 3600.0
@@ -110,6 +112,8 @@ class MediaService:
 
     def key(self, url: str, field: str) -> MediaKey:
         """The file of a client's URL. Raises ValidationFailed naming `field`."""
+        if len(url) > LONGEST_URL:
+            raise ValidationFailed.of(field, f"The {field} is longer than {LONGEST_URL} characters.")
         key = self.identity.key(url)
         if key is None:
             raise not_a_media_url(field, self._identity.hosts)

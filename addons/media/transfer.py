@@ -11,6 +11,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import re
 import secrets
 import sqlite3
 import time
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import aiohttp
+import structlog
 
 from addons.media.fetch import BadStatus, CdnClient, FetchFailed, MediaHead, Source, failure
 from addons.media.files import DiskFull, FileStore, TooLarge, is_full
@@ -28,11 +30,14 @@ from addons.media.objects import ObjectStore
 from addons.media.part import PartHead, continues, lock_part
 from addons.media.throttle import Throttle
 
+log = structlog.get_logger(__name__)
+
 READ = 1 << 18
 ROOM_STEP = 1 << 23  # bytes after which a transfer looks at the disk again
 NO_ROOM = "no room for more copies; filling is paused, serving goes on"
 FULL_TROUBLE_S = 60.0
 STORE_TROUBLE_S = 400.0
+_URL = re.compile(r"https?://\S+")
 
 
 class Broken(Exception):
@@ -236,7 +241,9 @@ class Transfer:
             try:
                 copy = self._limits.objects.save(copy, self._files.part(self.id))
             except Exception as e:
-                raise StoreFailed(f"{type(e).__name__}: {str(e).splitlines()[0][:200]}") from e
+                text = _URL.sub("…", str(e))  # an object's name opens it
+                log.warning("copy not put into the object store", file=self.id, error=text[:500])
+                raise StoreFailed(f"{type(e).__name__}; see the gateway's log") from e
             self._files.note_remote(self.key, copy, self._files.part(self.id))
         else:
             self._files.adopt(self.key, copy, self._files.part(self.id))

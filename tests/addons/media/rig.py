@@ -126,8 +126,8 @@ class Rig:
 
     def ticket(self, path: str, **more: Any) -> str:
         key = self.key(path)
-        values = {"team_id": self.team_id, "account_id": self.account_id, "ends": time.time() + 60, **more}
-        return Ticket(key.text, key.url, **values).seal(self.services.secrets)
+        values = {"url": key.url, "team_id": self.team_id, "account_id": self.account_id, "ends": time.time() + 60}
+        return Ticket(key.text, **{**values, **more}).seal(self.services.secrets)
 
     def stream(
         self,

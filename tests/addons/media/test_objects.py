@@ -110,7 +110,9 @@ async def test_a_bucket_that_is_down_leaves_no_copy(
             assert await answer.read() == DATA
         assert not rig.cached(PATH)
         await until(lambda: rig.media.transfers.trouble is not None)
-        assert "media.store" in (await rig.media.health() or "")
+        health = await rig.media.health() or ""
+        assert "media.store" in health
+        assert "http" not in health
 
 
 async def test_what_is_removed_leaves_the_bucket(

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from addons.media.links import file_id
 from addons.media.streaming import TICKET
+from addons.pipeline.errors import ValidationFailed
 from tests.addons.media.rig import Cdn, Rig, answer_with, data_of, until
 
 DATA = data_of(700_000)
@@ -382,6 +383,16 @@ async def test_a_body_without_length_is_saved(rig: Rig, cdn: Cdn, http: aiohttp.
     cdn.act = act
     assert await read_all(rig, http) == DATA
     assert await rig.saved(PATH) == DATA
+
+
+async def test_long_urls_are_fetched(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
+    """As long as a CDN takes them; longer ones are refused by name."""
+    cdn.files[PATH] = DATA
+    url = rig.key(PATH).url + "x" * (7900 - len(rig.key(PATH).url))
+    assert rig.media.key(url, "cdn_url").url == url
+    assert await read_all(rig, http, url=url) == DATA
+    with pytest.raises(ValidationFailed, match="longer than 8192"):
+        rig.media.key(url + "x" * 500, "cdn_url")
 
 
 async def test_only_tickets_open_the_stream(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
