@@ -25,7 +25,7 @@ from addons.media.identity import MediaKey, expires_at
 from addons.media.links import file_id
 from addons.media.objects import ObjectStore
 from addons.media.part import Busy
-from addons.media.transfer import Transfers
+from addons.media.transfer import NotCacheable, Transfers
 from ofapi_store.errors import StoreError
 from ofapi_store.queries import media as fills
 from ofapi_store.queries.media import Fill, Seen
@@ -176,7 +176,7 @@ class Filler:
                 log.warning("media fill paused: no room", error=str(error))
                 later = now + timedelta(seconds=FULL_WAIT_S)
                 await self._store.awrite(fills.retry, fill.id, later, text, count=False)
-            elif isinstance(error, TooLarge):
+            elif isinstance(error, TooLarge) or (isinstance(error, NotCacheable) and not error.retry):
                 await self._store.awrite(fills.wait, fill.id, now + LARGE_WAIT, text)
             elif (at := _retry_at(fill, error, now)) is not None:
                 await self._store.awrite(fills.retry, fill.id, at, text)

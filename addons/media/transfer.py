@@ -37,6 +37,9 @@ ROOM_STEP = 1 << 23  # bytes after which a transfer looks at the disk again
 NO_ROOM = "no room for more copies; filling is paused, serving goes on"
 FULL_TROUBLE_S = 60.0
 STORE_TROUBLE_S = 400.0
+MANIFESTS = frozenset(
+    {"application/dash+xml", "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl"}
+)
 _URL = re.compile(r"https?://\S+")
 
 
@@ -45,7 +48,11 @@ class Broken(Exception):
 
 
 class NotCacheable(Exception):
-    """The answer is none that may be kept: it is encoded, or a page of HTML, as proxies and portals send for errors."""
+    """The answer is none that may be kept. `retry`: whether there may be another one later."""
+
+    def __init__(self, message: str, *, retry: bool = False) -> None:
+        super().__init__(message)
+        self.retry = retry
 
 
 class StoreFailed(Exception):
@@ -189,8 +196,11 @@ class Transfer:
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise NotCacheable("the CDN sent an encoded body")
         head = before or PartHead.of(response, response.content_length, self.name)
-        if head.content_type.lower().startswith("text/html"):
-            raise NotCacheable("the CDN sent a page of HTML")
+        kind = head.content_type.partition(";")[0].strip().lower()
+        if kind == "text/html":  # as proxies and portals send for errors
+            raise NotCacheable("the CDN sent a page of HTML", retry=True)
+        if kind in MANIFESTS:
+            raise NotCacheable("what a playlist names lies beside it, not beside a copy")
         if head.length is not None and head.length > self._limits.max_file_bytes:
             raise TooLarge(f"{head.length} bytes exceed media.max_file_bytes")
         more = (head.length or 0) - self.written

@@ -174,6 +174,21 @@ async def test_pages_of_html_are_no_files(rig: Rig, cdn: Cdn) -> None:
     assert len(cdn.log) == 2
 
 
+@pytest.mark.parametrize("kind", ["application/dash+xml", "application/vnd.apple.mpegurl; charset=utf-8"])
+async def test_playlists_are_left_at_the_cdn(rig: Rig, cdn: Cdn, kind: str) -> None:
+    """Players look for the pieces of a film beside its playlist."""
+
+    async def act(request: web.Request, data: bytes) -> web.StreamResponse | None:
+        return web.Response(body=b"<MPD/>", headers={"Content-Type": kind})
+
+    cdn.act = act
+    for _ in range(2):
+        rig.media.filler.seen([rig.key(PATH)], rig.account_id)
+        await until(lambda: states(rig) == {"waiting": 1})
+    assert len(cdn.log) == 1
+    assert not rig.cached(PATH)
+
+
 async def test_no_try_after_the_signature_ended(rig: Rig, cdn: Cdn) -> None:
     """An outage that lasts longer than the URL ends in waiting."""
 
