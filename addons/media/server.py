@@ -147,7 +147,11 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if port and hasattr(socket, "SO_REUSEPORT"):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((host, port))
+    try:
+        listener.bind((host, port))
+    except OSError as e:
+        listener.close()
+        raise OSError(e.errno, f"media.port: cannot listen on {host}:{port}: {e.strerror}") from e
     listener.listen(1024)
     listener.setblocking(False)
     return listener

@@ -211,3 +211,17 @@ async def test_the_named_port_serves_links_only(make_rig: Callable[..., Rig], ht
                 assert answer.status == 404
             async with http.post(f"http://127.0.0.1:{port}/upload") as answer:
                 assert answer.status == 404
+
+
+async def test_a_taken_port_is_named(make_rig: Callable[..., Rig]) -> None:
+    """What cannot be listened on, by the key that says so."""
+    import socket
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        rig = make_rig(port=port)
+        with pytest.raises(OSError, match=rf"media\.port: cannot listen on 127\.0\.0\.1:{port}"):
+            await rig.media.start()
+        await rig.media.close()
