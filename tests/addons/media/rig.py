@@ -142,6 +142,13 @@ class Rig:
         sent = {TICKET: self.ticket(path, **more), **(headers or {})}
         return http.request(method, f"{self.media.server.base}/stream", headers=sent)
 
+    async def read_all(self, http: aiohttp.ClientSession, path: str, **more: Any) -> bytes:
+        """The whole file, as the gateway streams it."""
+        async with self.stream(http, path, **more) as answer:
+            assert answer.status == 200, await answer.text()
+            body: bytes = await answer.read()
+            return body
+
     def link(self, path: str, **more: Any) -> str:
         copy = self.media.files.index.get(self.key(path).text)
         assert copy is not None

@@ -19,16 +19,10 @@ DATA = data_of(700_000)
 PATH = "/files/a/x.jpg"
 
 
-async def read_all(rig: Rig, http: aiohttp.ClientSession, **more: object) -> bytes:
-    async with rig.stream(http, PATH, **more) as answer:
-        assert answer.status == 200, await answer.text()
-        return await answer.read()
-
-
 async def test_fifty_clients_cost_one_upstream_request(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
     """However many ask for a new file at once, the CDN is asked once and everyone gets the whole file."""
     cdn.files[PATH] = DATA
-    bodies = await asyncio.gather(*(read_all(rig, http) for _ in range(50)))
+    bodies = await asyncio.gather(*(rig.read_all(http, PATH) for _ in range(50)))
     assert all(body == DATA for body in bodies)
     assert len(cdn.gets(PATH)) == 1
     assert await rig.saved(PATH) == DATA
@@ -42,7 +36,7 @@ async def test_two_processes_cost_one_upstream_request(
     rest = asyncio.Event()
     cdn.act = halfway(rest)
     async with make_rig() as one, make_rig() as two:
-        first = asyncio.create_task(read_all(one, http))
+        first = asyncio.create_task(one.read_all(http, PATH))
         await until(lambda: one.media.files.part(file_id(one.key(PATH).text)).exists())
         async with two.stream(http, PATH) as answer:
             half = await answer.content.readexactly(len(DATA) // 2)
@@ -83,7 +77,7 @@ async def break_off(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
 
     cdn.act = act
     with pytest.raises(aiohttp.ClientPayloadError):
-        await read_all(rig, http)
+        await rig.read_all(http, PATH)
     cdn.act = None
 
 
@@ -130,11 +124,11 @@ async def test_a_broken_answer_leaves_no_copy(rig: Rig, cdn: Cdn, http: aiohttp.
 
     cdn.act = act
     with pytest.raises(aiohttp.ClientPayloadError):
-        await read_all(rig, http)
+        await rig.read_all(http, PATH)
     assert not rig.cached(PATH)
     assert list(rig.media.files.root.glob("blobs/*/*")) == []
     cdn.act = None
-    assert await read_all(rig, http) == DATA
+    assert await rig.read_all(http, PATH) == DATA
     assert await rig.saved(PATH) == DATA
 
 
@@ -142,7 +136,7 @@ async def test_a_broken_transfer_is_resumed(rig: Rig, cdn: Cdn, http: aiohttp.Cl
     """What arrived before a break is kept aside and only the rest is fetched, under the same ETag."""
     cdn.files[PATH] = DATA
     await break_off(rig, cdn, http)
-    assert await read_all(rig, http) == DATA
+    assert await rig.read_all(http, PATH) == DATA
     assert await rig.saved(PATH) == DATA
     asked = cdn.gets(PATH)[-1]
     assert asked["Range"] == "bytes=300000-"
@@ -154,7 +148,7 @@ async def test_a_file_that_changed_meanwhile_is_fetched_anew(rig: Rig, cdn: Cdn,
     cdn.files[PATH] = DATA
     await break_off(rig, cdn, http)
     cdn.files[PATH] = other = data_of(700_000, seed=2)
-    assert await read_all(rig, http) == other
+    assert await rig.read_all(http, PATH) == other
     assert await rig.saved(PATH) == other
 
 
@@ -260,81 +254,6 @@ async def test_what_is_not_a_file_is_an_error(
     assert not rig.cached(PATH)
 
 
-async def test_a_large_file_streams_without_a_copy(
-    make_rig: Callable[..., Rig], cdn: Cdn, http: aiohttp.ClientSession
-) -> None:
-    """Above `media.max_file_bytes` the client still gets its bytes."""
-    cdn.files[PATH] = DATA
-    async with make_rig(max_file_bytes=100_000) as rig:
-        assert await read_all(rig, http) == DATA
-        assert not rig.cached(PATH)
-
-
-async def test_a_full_disk_stops_filling_but_not_streaming(
-    make_rig: Callable[..., Rig], cdn: Cdn, http: aiohttp.ClientSession
-) -> None:
-    """Below `media.min_free_bytes` nothing is saved and everything is served."""
-    cdn.files[PATH] = DATA
-    async with make_rig(min_free_bytes=2**60) as rig:
-        assert await read_all(rig, http) == DATA
-        assert not rig.cached(PATH)
-
-
-async def test_the_disk_fills_up_on_the_way(
-    rig: Rig, cdn: Cdn, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where a write fails for lack of room, the client gets the rest straight from the CDN."""
-    import errno
-    import os
-
-    cdn.files[PATH] = DATA
-    real = os.pwrite
-
-    def pwrite(fd: int, data: bytes, offset: int) -> int:
-        if offset > 200_000:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(fd, data, offset)
-
-    monkeypatch.setattr("addons.media.transfer.os.pwrite", pwrite)
-    assert await read_all(rig, http) == DATA
-    assert not rig.cached(PATH)
-
-
-async def test_a_body_that_turns_out_too_large_is_streamed_to_its_end(
-    make_rig: Callable[..., Rig], cdn: Cdn, http: aiohttp.ClientSession
-) -> None:
-    """Without a length nobody knows before: the copy is given up, the client gets the rest."""
-    cdn.files[PATH] = DATA
-
-    async def act(request: web.Request, data: bytes) -> web.StreamResponse | None:
-        if "Range" in request.headers:
-            return None
-        answer = web.StreamResponse(headers=answer_with(request, data).headers)
-        answer.enable_chunked_encoding()
-        await answer.prepare(request)
-        await answer.write(data)
-        return answer
-
-    cdn.act = act
-    async with make_rig(max_file_bytes=200_000) as rig:
-        assert await read_all(rig, http) == DATA
-        assert not rig.cached(PATH)
-    assert "Range" not in cdn.gets(PATH)[0]
-    assert cdn.gets(PATH)[1]["Range"].startswith("bytes=")
-
-
-async def test_a_page_of_html_goes_through_and_is_not_kept(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
-    """The client sees what the CDN says; the next one asks again."""
-
-    async def act(request: web.Request, data: bytes) -> web.StreamResponse:
-        return web.Response(text="<p>Log in", content_type="text/html")
-
-    cdn.act = act
-    async with rig.stream(http, PATH) as answer:
-        assert (answer.status, await answer.text()) == (200, "<p>Log in")
-    assert not rig.cached(PATH)
-
-
 async def test_an_empty_file_is_free_and_says_so(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
     """Nothing is transferred, nothing is paid, and the copy is served."""
     cdn.files[PATH] = b""
@@ -353,12 +272,12 @@ async def test_an_empty_file_is_free_and_says_so(rig: Rig, cdn: Cdn, http: aioht
 async def test_a_copy_whose_bytes_are_gone_is_fetched_again(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
     """Somebody emptied the folder: links are dead, downloads work."""
     cdn.files[PATH] = DATA
-    assert await read_all(rig, http) == DATA
+    assert await rig.read_all(http, PATH) == DATA
     await rig.saved(PATH)
     link = rig.link(PATH)
     for blob in rig.media.files.root.glob("blobs/*/*"):
         blob.unlink()
-    assert await read_all(rig, http) == DATA
+    assert await rig.read_all(http, PATH) == DATA
     assert await rig.saved(PATH) == DATA
     assert len(cdn.gets(PATH)) == 2
     async with http.get(link) as answer:
@@ -381,7 +300,7 @@ async def test_a_body_without_length_is_saved(rig: Rig, cdn: Cdn, http: aiohttp.
         return answer
 
     cdn.act = act
-    assert await read_all(rig, http) == DATA
+    assert await rig.read_all(http, PATH) == DATA
     assert await rig.saved(PATH) == DATA
 
 
@@ -390,7 +309,7 @@ async def test_long_urls_are_fetched(rig: Rig, cdn: Cdn, http: aiohttp.ClientSes
     cdn.files[PATH] = DATA
     url = rig.key(PATH).url + "x" * (7900 - len(rig.key(PATH).url))
     assert rig.media.key(url, "cdn_url").url == url
-    assert await read_all(rig, http, url=url) == DATA
+    assert await rig.read_all(http, PATH, url=url) == DATA
     with pytest.raises(ValidationFailed, match="longer than 8192"):
         rig.media.key(url + "x" * 500, "cdn_url")
 
@@ -417,7 +336,7 @@ async def test_a_scrape_above_its_limit_is_refused(rig: Rig, cdn: Cdn, http: aio
 async def test_the_accounts_login_goes_along(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
     """The CDN sees the account's user agent and cookies and the URL's own host, not our client's headers."""
     cdn.files[PATH] = DATA
-    await read_all(rig, http, headers={"X-Client": "secret", "User-Agent": "client/1"})
+    await rig.read_all(http, PATH, headers={"X-Client": "secret", "User-Agent": "client/1"})
     sent = cdn.gets(PATH)[0]
     assert sent["Host"] == "cdn2.onlyfans.com"
     assert sent["User-Agent"] not in ("client/1", "")
