@@ -19,8 +19,14 @@ UNTIL_EOF = "OFAPI_UNTIL_STDIN_CLOSES"
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """The whole text or nothing, even for a reader that looks at the same moment."""
+    """The whole text or nothing, even for a reader that looks at the same moment.
+
+    A link or what is no file (`/dev/stdout`, a pipe) is written to, not replaced.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_text(text, encoding="utf-8")
+        return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
         file.write(text)

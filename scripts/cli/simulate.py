@@ -10,8 +10,8 @@ import typer
 
 def command(
     *,
-    port: Annotated[int, typer.Option(help="API port; 0 is any free one.")] = 0,
-    cdn_port: Annotated[int, typer.Option(help="CDN port; 0 is any free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="API port; 0 is any free one.")] = 0,
+    cdn_port: Annotated[int, typer.Option(min=0, max=65535, help="CDN port; 0 is any free one.")] = 0,
     ready_file: Annotated[Path | None, typer.Option(help="Written when both listeners answer.")] = None,
     log: Annotated[Path | None, typer.Option(help="One JSON line per request.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same world.")] = 7,
@@ -28,8 +28,8 @@ def command(
     import asyncio
 
     from scripts.cli.children import end_with_parent
-    from scripts.cli.frame import state
-    from scripts.simulator.__main__ import parser, serve
+    from scripts.cli.frame import emit
+    from scripts.simulator.__main__ import parser, serve, text_of
 
     sizes = {
         "seed": seed, "creators": creators, "fans": fans, "chats": chats, "messages": messages,
@@ -37,7 +37,5 @@ def command(
     }  # fmt: skip
     args = parser().parse_args([f"--{k.replace('_', '-')}={v}" for k, v in sizes.items()])
     args.port, args.cdn_port, args.ready_file, args.log = port, cdn_port, ready_file, log
-    if state.json:
-        args.ready_file = ready_file or Path("/dev/stdout")
     end_with_parent()
-    asyncio.run(serve(args))
+    asyncio.run(serve(args, lambda ready: emit(ready, text_of(ready))))

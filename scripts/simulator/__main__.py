@@ -9,9 +9,12 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from scripts.cli.children import write_atomically
 from scripts.simulator import events
 from scripts.simulator.app import App
 from scripts.simulator.log import RequestLog
@@ -61,13 +64,12 @@ def moment(text: str) -> datetime:
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text)
-    draft.replace(path)
+def text_of(ready: Mapping[str, Any]) -> str:
+    return f"API {ready['api_url']}   CDN {ready['cdn_url']}   control {ready['api_url']}/__sim__/world"
 
 
-async def serve(args: argparse.Namespace) -> None:
+async def serve(args: argparse.Namespace, announce: Callable[[Mapping[str, Any]], None]) -> None:
+    """Both listeners until SIGINT or SIGTERM; `announce` gets what the ready file holds."""
     options = Options(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Options)})
     log = RequestLog(args.log, options.log_keep)
     app = App(World(options), log)
@@ -80,19 +82,19 @@ async def serve(args: argparse.Namespace) -> None:
         "log": str(args.log) if args.log else None,
         "accounts": [events.account(who) for who in app.world.creators],
     }
-    if args.ready_file:
-        write_atomically(args.ready_file, json.dumps(ready))
-    print(f"API {listeners.api_url}   CDN {listeners.cdn_url}   control {listeners.api_url}/__sim__/world", flush=True)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if args.ready_file:
+        write_atomically(args.ready_file, json.dumps(ready))
+    announce(ready)
     await stop.wait()
     await listeners.stop()
     log.close()
 
 
 def main() -> int:
-    asyncio.run(serve(parser().parse_args()))
+    asyncio.run(serve(parser().parse_args(), lambda ready: print(text_of(ready), flush=True)))
     return 0
 
 
