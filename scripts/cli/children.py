@@ -33,6 +33,16 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
     draft.replace(path)
 
 
+def drop_stale(path: Path) -> None:
+    """Removes what an earlier run wrote, so that whoever waits for the file does not read that."""
+    if path.is_file() and not path.is_symlink():
+        path.unlink(missing_ok=True)
+
+
+class Stopped(Exception):
+    """We were told to end while we waited for a child."""
+
+
 def end_with_parent() -> None:
     """In a child: SIGTERM to ourselves when the parent is gone, however it ended."""
     if os.environ.pop(UNTIL_EOF, None) != "1":
@@ -62,7 +72,7 @@ class Child:
         self.name = name
         self._ready_file = ready_file
         if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
+            drop_stale(ready_file)
         self.process = subprocess.Popen(
             [sys.executable, *args],
             stdin=subprocess.PIPE,
@@ -72,11 +82,16 @@ class Child:
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends its children in order
         )
 
-    def wait_ready(self, timeout_s: float = 120.0) -> dict[str, Any]:
-        """What the child wrote to its ready file. Raises RuntimeError if it ends first or takes too long."""
+    def wait_ready(self, timeout_s: float = 120.0, *, stop: threading.Event | None = None) -> dict[str, Any]:
+        """What the child wrote to its ready file.
+
+        Raises RuntimeError if it ends first or takes too long, Stopped when `stop` is set meanwhile.
+        """
         assert self._ready_file is not None
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
+            if stop is not None and stop.is_set():
+                raise Stopped
             if self._ready_file.exists():
                 found: dict[str, Any] = json.loads(self._ready_file.read_text(encoding="utf-8"))
                 return found

@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import sys
 import tempfile
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 
-from scripts.cli.children import Child, write_atomically
-from scripts.cli.frame import REPO, CliError, note, state
-
-if TYPE_CHECKING:
-    from scripts.cli.stack import Stack
+from scripts.cli.children import Child, Stopped, drop_stale, write_atomically
+from scripts.cli.frame import EXIT_USAGE, REPO, CliError, note, state
 
 DEFAULT_PORT = 8080
 
@@ -26,7 +25,9 @@ DEFAULT_PORT = 8080
 def command(
     *,
     ready_file: Annotated[Path | None, typer.Option(help="Written when everything answers: one JSON object.")] = None,
-    port: Annotated[int, typer.Option(help="Port of the gateway; 0 is any free one.")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the gateway; 0: any free ones, here and elsewhere.")
+    ] = DEFAULT_PORT,
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder for everything, a copy of the rules too.  [default: demo-data]")
     ] = None,
@@ -34,64 +35,78 @@ def command(
     cdn: Annotated[str | None, typer.Option(help="Root of that upstream's CDN.")] = None,
     web: Annotated[bool, typer.Option(help="Whether mitmweb runs.")] = True,
 ) -> None:
-    """Run a simulated OnlyFans and the gateway in front of it; Ctrl-C ends both."""
+    """Run a simulated OnlyFans and the gateway in front of it."""
+    if cdn is not None and upstream is None:
+        raise CliError("usage", "--cdn belongs to an --upstream; the simulator has its own", exit_code=EXIT_USAGE)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with contextlib.ExitStack() as ends:
         folder = _folder(data_dir, ends)
-        log = ends.enter_context((folder / "demo.log").open("wb"))
-        rules = None if data_dir is not None else REPO / "rules"
-        try:
-            stack, more = _start(
-                folder=folder, rules=rules, port=port, upstream=upstream, cdn=cdn, web=web, log=log, ends=ends
-            )
-        except RuntimeError as e:
-            raise CliError("demo_failed", f"{e}; the last lines of {log.name}:\n{_tail(folder / 'demo.log')}") from e
-        facts = {**stack.facts(), **more}
         if ready_file is not None:
-            write_atomically(ready_file, json.dumps(facts, indent=2))
-        _show(facts)
-        while not stop.wait(0.5):
-            if stack.gateway is not None and not stack.gateway.alive:
-                raise CliError("demo_failed", f"the gateway ended; see {log.name}:\n{_tail(folder / 'demo.log')}")
+            drop_stale(ready_file)
+        demo = Demo(folder, ends.enter_context((folder / "demo.log").open("wb")), ends, stop)
+        try:
+            demo.start(rules=None if data_dir is not None else REPO / "rules", port=port, web=web, at=(upstream, cdn))
+            if ready_file is not None:
+                write_atomically(ready_file, json.dumps(demo.facts, indent=2))
+            _show(demo.facts)
+            demo.watch()
+        except Stopped:
+            raise KeyboardInterrupt from None
+        except RuntimeError as e:
+            log = folder / "demo.log"
+            raise CliError("demo_failed", f"{e}; the last lines of {log}:\n{_tail(log)}") from e
         note("demo: stopping")
 
 
-def _start(
-    *,
-    folder: Path,
-    rules: Path | None,
-    port: int,
-    upstream: str | None,
-    cdn: str | None,
-    web: bool,
-    log: IO[bytes],
-    ends: contextlib.ExitStack,
-) -> tuple[Stack, dict[str, Any]]:
-    from scripts.cli.stack import Stack
+@dataclass
+class Demo:
+    """The processes of one demo. `ends` stops what was started, whatever happens."""
 
-    simulator = _simulator(folder, log, ends) if upstream is None else None
-    stack = Stack.prepare(folder, rules_dir=rules, port=port, web=web, output=log)
-    ends.callback(stack.stop)
-    requests_log: Path | None = None
-    if simulator is not None:
-        found = simulator.wait_ready()
-        upstream, cdn, requests_log = found["api_url"], found["cdn_url"], folder / "upstream.jsonl"
-    assert upstream is not None
-    stack.point_to(upstream.rstrip("/"), cdn.rstrip("/") if cdn else None)
-    stack.run()
-    log_name = str(requests_log) if requests_log else None
-    return stack, {"upstream_url": upstream, "upstream_cdn_url": cdn, "upstream_log": log_name, "pid": os.getpid()}
+    folder: Path
+    log: IO[bytes]
+    ends: contextlib.ExitStack
+    stop: threading.Event
+    children: list[Child] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
 
+    def start(self, *, rules: Path | None, port: int, web: bool, at: tuple[str | None, str | None]) -> None:
+        """Everything answering, and `facts`. Raises RuntimeError, CliError, Stopped."""
+        from scripts.cli.stack import Stack
 
-def _simulator(folder: Path, log: IO[bytes], ends: contextlib.ExitStack) -> Child:
-    ready, requests_log = folder / ".simulator-ready.json", folder / "upstream.jsonl"
-    requests_log.unlink(missing_ok=True)
-    args = ["-m", "scripts.cli.main", "simulate", "--ready-file", str(ready), "--log", str(requests_log)]
-    child = Child("the simulator", args, ready_file=ready, output=log)
-    ends.callback(child.stop)
-    return child
+        upstream, cdn = (url.rstrip("/") if url else None for url in at)
+        requests_log: Path | None = None
+        simulator = self._simulator() if upstream is None else None
+        stack = Stack.prepare(self.folder, rules_dir=rules, port=port, web=web, output=self.log)
+        self.ends.callback(stack.stop)
+        if simulator is not None:
+            found = simulator.wait_ready(stop=self.stop)
+            upstream, cdn, requests_log = found["api_url"], found["cdn_url"], self.folder / "upstream.jsonl"
+        assert upstream is not None
+        stack.point_to(upstream, cdn)
+        stack.run(stop=self.stop)
+        assert stack.gateway is not None
+        self.children.append(stack.gateway)
+        log = str(requests_log) if requests_log else None
+        more = {"upstream_url": upstream, "upstream_cdn_url": cdn, "upstream_log": log, "pid": os.getpid()}
+        self.facts = {**stack.facts(), **more}
+
+    def _simulator(self) -> Child:
+        ready, requests_log = self.folder / ".simulator-ready.json", self.folder / "upstream.jsonl"
+        requests_log.unlink(missing_ok=True)
+        args = ["-m", "scripts.cli.main", "simulate", "--ready-file", str(ready), "--log", str(requests_log)]
+        child = Child("the simulator", args, ready_file=ready, output=self.log)
+        self.ends.callback(child.stop)
+        self.children.append(child)
+        return child
+
+    def watch(self) -> None:
+        """Until `stop` is set. Raises RuntimeError when a process ends by itself."""
+        while not self.stop.wait(0.5):
+            for child in self.children:
+                if not child.alive:
+                    raise RuntimeError(f"{child.name} ended")
 
 
 def _folder(data_dir: Path | None, ends: contextlib.ExitStack) -> Path:
@@ -125,7 +140,16 @@ def _tail(path: Path, lines: int = 15) -> str:
     return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
 
+def _ofapi() -> str:
+    """This command as it can be pasted into the shell that started us."""
+    path = REPO / ".venv/bin/ofapi"
+    if not path.exists():
+        return "ofapi"
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+
+
 def _show(facts: dict[str, Any]) -> None:
+    state.emitted = True
     if state.json:
         sys.stdout.write(json.dumps(facts) + "\n")
         sys.stdout.flush()
@@ -148,7 +172,7 @@ The official Python client (pip install onlyfans; it is in .venv already):
 
 Fill the store, so that lastReplyAt and revenue show:
 
-  .venv/bin/ofapi --config {facts["config"]} sync {account}
+  {_ofapi()} --config {shlex.quote(facts["config"])} sync {account}
 
 {web}proxy     {facts["proxy_url"]}   (for clients that set HTTPS_PROXY)
 {origin}

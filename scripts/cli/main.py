@@ -58,7 +58,7 @@ def build() -> App:
 
 
 def _fail(body: dict[str, Any], code: int) -> int:
-    if state.json:
+    if state.json and not state.emitted:
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
     else:
         note(f"ofapi: {body['message']}")
@@ -73,19 +73,34 @@ def run(argv: list[str]) -> int:
     command = get_command(build())
     try:
         result = command.main(args=argv, prog_name="ofapi", standalone_mode=False)
-    except CliError as e:
-        return _fail(e.body(), e.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail({"error": "interrupted", "message": "interrupted"}, EXIT_INTERRUPTED)
-    except typer.Exit as e:
-        return int(e.exit_code)
-    except Exception as e:
-        if hasattr(e, "format_message") and hasattr(e, "exit_code"):  # typer's usage errors
-            return _usage(e)
-        if state.json:
-            return _fail({"error": "unexpected", "message": f"{type(e).__name__}: {e}"}, EXIT_FAILED)
+    except BrokenPipeError:
         raise
+    except Exception as e:
+        return _failed(e)
+    if result == EXIT_INTERRUPTED:  # typer's form of Ctrl-C
+        return _failed(KeyboardInterrupt())
     return int(result or 0) if isinstance(result, int) else 0
+
+
+def _failed(error: BaseException) -> int:
+    """Tells an error as its kind wants it, returns the exit code. Raises it again where only a traceback helps."""
+    if isinstance(error, CliError):
+        return _fail(error.body(), error.exit_code)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return _fail({"error": "interrupted", "message": "interrupted"}, EXIT_INTERRUPTED)
+    if isinstance(error, OSError):
+        return _fail({"error": "system_error", "message": _said(error)}, EXIT_FAILED)
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's usage errors
+        return _usage(error)
+    if state.json:
+        return _fail({"error": "unexpected", "message": f"{type(error).__name__}: {error}"}, EXIT_FAILED)
+    raise error
+
+
+def _said(error: OSError) -> str:
+    """What the system refused, by the file's name where there is one."""
+    text = error.strerror or str(error)
+    return f"{error.filename}: {text}" if error.filename is not None else text
 
 
 def _usage(error: Any) -> int:

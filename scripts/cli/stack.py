@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def copy_rules(source: Path, target: Path) -> Path:
-    """The rules in a folder of their own. Files that nobody edited there follow the originals."""
+    """The rules in a folder of their own. Files that nobody edited there follow the originals, also out of the folder."""
     origin = target / ".origin.json"
     known: dict[str, str] = json.loads(origin.read_text()) if origin.exists() else {}
     now: dict[str, str] = {}
@@ -52,6 +53,9 @@ def copy_rules(source: Path, target: Path) -> Path:
         if not copy.exists() or _digest(copy) == known.get(name):
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
+    for name in known.keys() - now.keys():
+        if (target / name).is_file() and _digest(target / name) == known[name]:
+            (target / name).unlink()
     write_atomically(origin, json.dumps(now), mode=0o644)
     return target
 
@@ -150,18 +154,19 @@ class Stack:
         return cls(folder, path, rules, loaded.store_url, seeded, output)
 
     def point_to(self, upstream: str, cdn: str | None) -> None:
-        """Writes where upstream is into the config."""
+        """Writes where upstream is into the config. Raises CliError for what is no URL."""
         data = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
         data = merged(data, {"upstream": {"base_url": upstream}, "media": {"upstream_base_url": cdn}})
         write_atomically(self.config_path, yaml.safe_dump(data, sort_keys=False), mode=0o644)
+        open_config(self.config_path)
 
-    def run(self) -> Self:
-        """Starts the gateway (and its worker) and waits until it answers."""
+    def run(self, *, stop: threading.Event | None = None) -> Self:
+        """Starts the gateway (and its worker) and waits until it answers. Raises Stopped when `stop` is set before."""
         ready = self.folder / ".gateway-ready.json"
         args = ["-m", "scripts.cli.main", "--config", str(self.config_path), "run", "--ready-file", str(ready)]
         self.gateway = Child("the gateway", args, ready_file=ready, output=self.output)
         try:
-            found = self.gateway.wait_ready()
+            found = self.gateway.wait_ready(stop=stop)
         except BaseException:
             self.gateway.stop()
             raise

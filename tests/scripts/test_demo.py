@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from scripts.cli.demo import Demo
+from scripts.cli.main import run
 
 REPO = Path(__file__).resolve().parents[2]
 FIELDS = {
@@ -28,14 +33,14 @@ FIELDS = {
 @contextmanager
 def demo(folder: Path, *args: str) -> Iterator[tuple[dict[str, Any], subprocess.Popen[bytes]]]:
     ready = folder.with_suffix(".ready.json")
-    ready.unlink(missing_ok=True)
+    ready.write_text('{"stale": true}')
     command = [sys.executable, "-m", "scripts.cli.main", "demo", "--ready-file", str(ready), "--port", "0"]
     process = subprocess.Popen(
         [*command, "--data-dir", str(folder), *args], cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
         end = time.monotonic() + 90
-        while not ready.exists():
+        while not (ready.exists() and "base_url" in ready.read_text()):
             assert process.poll() is None, (process.stderr.read() if process.stderr else b"").decode()[-2000:]
             assert time.monotonic() < end, "the demo was not ready in time"
             time.sleep(0.05)
@@ -67,7 +72,8 @@ def answers(url: str) -> bool:
 
 @pytest.mark.timeout(300)
 def test_demo_from_start_to_end(tmp_path: Path) -> None:
-    """Ready means that all answers; two teams are apart; Ctrl-C ends every process with exit code 0; a second start keeps keys."""
+    """Ready means that all answers, never that an older file is there; two teams are apart; Ctrl-C ends every process
+    with exit code 0; a second start keeps keys."""
     folder = tmp_path / "data"
     with demo(folder) as (facts, process):
         assert set(facts) >= FIELDS
@@ -87,8 +93,9 @@ def test_demo_from_start_to_end(tmp_path: Path) -> None:
         printed = (process.stdout.read() if process.stdout else b"").decode()
         assert facts["api_key"] in printed
         assert "curl" in printed
-    again = demo(folder, "--upstream", "http://127.0.0.1:9", "--no-web")
+    again = demo(folder, "--upstream", "http://127.0.0.1:9/", "--no-web")
     with again as (later, other):
+        assert later["upstream_url"] == "http://127.0.0.1:9"
         assert {k: later[k] for k in ("api_key", "account", "other_account")} == {
             k: facts[k] for k in ("api_key", "account", "other_account")
         }
@@ -101,6 +108,58 @@ def test_demo_from_start_to_end(tmp_path: Path) -> None:
         while answers(later["base_url"]) and time.monotonic() < end:
             time.sleep(0.1)
         assert not answers(later["base_url"]), "the gateway outlived a killed demo"
+
+
+def test_a_demo_can_be_ended_while_it_starts(tmp_path: Path) -> None:
+    """SIGTERM before everything answers: exit code 130, no ready file, no process left."""
+    ready, data = tmp_path / "ready.json", tmp_path / "data"
+    command = [sys.executable, "-m", "scripts.cli.main", "demo", "--port", "0", "--ready-file", str(ready), "--json"]
+    with subprocess.Popen([*command, "--data-dir", str(data)], cwd=REPO, stdout=subprocess.PIPE) as process:
+        while not (data / "demo.log").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        printed = process.communicate(timeout=90)[0]
+    assert process.returncode == 130
+    assert json.loads(printed)["error"] == "interrupted"
+    assert not ready.exists()
+    assert not [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(data) in _text(p)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+class Ended:
+    """A child that ended by itself."""
+
+    name, alive = "the simulator", False
+
+
+def test_a_demo_says_which_process_ended(tmp_path: Path) -> None:
+    """When the simulator or the gateway dies, the demo ends and names it."""
+    with contextlib.ExitStack() as ends, (tmp_path / "log").open("wb") as log:
+        running = Demo(tmp_path, log, ends, threading.Event(), [Ended()])  # type: ignore[list-item]
+        with pytest.raises(RuntimeError, match="the simulator ended"):
+            running.watch()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "error"),
+    [
+        (["--cdn", "http://127.0.0.1:1"], 2, "usage"),
+        (["--port", "65536"], 2, "usage"),
+        (["--port", "-1"], 2, "usage"),
+        (["--data-dir", "/dev/null"], 1, "system_error"),
+    ],
+)
+def test_what_a_demo_cannot_use(args: list[str], code: int, error: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Options that contradict, ports that do not exist and a folder that is none are told before anything starts."""
+    assert run(["demo", *args, "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["error"] == error
 
 
 def test_data_dir_in_use_is_refused(tmp_path: Path) -> None:
