@@ -6,6 +6,7 @@ StoreError
 ├── StoreCorrupt           the SQLite file is damaged or is no database
 ├── StoreClosed            used after `close()`
 ├── SchemaOutdated         tables are missing or older than this program
+│   └── SchemaUnknown      a newer program made them
 ├── SecretError
 │   ├── SecretKeyInvalid   no key, or one that is not a Fernet key
 │   └── SecretUnreadable   no key of the list opens this secret
@@ -46,6 +47,10 @@ class StoreClosed(StoreError):
 
 class SchemaOutdated(StoreError):
     """Tables are missing, or the schema and this program do not fit."""
+
+
+class SchemaUnknown(SchemaOutdated):
+    """A newer program made the schema."""
 
 
 class SecretError(StoreError):

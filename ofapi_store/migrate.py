@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from ofapi_store.dialects import open_engines
-from ofapi_store.errors import SchemaOutdated
+from ofapi_store.errors import SchemaOutdated, SchemaUnknown
 from ofapi_store.faults import translated
 from ofapi_store.models import metadata
 
@@ -38,7 +38,7 @@ def current(url: str) -> str | None:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Brings the schema to `revision` in one transaction. Raises SchemaOutdated where the database is newer."""
+    """Brings the schema to `revision` in one transaction. Raises SchemaUnknown where the database is newer."""
     with _in_process, _connected(url) as conn:
         _lock(conn)
         _refuse_newer(_revision(conn))
@@ -88,7 +88,7 @@ def _render(kind: str, item: Any, _context: Any) -> Any:
 
 def _refuse_newer(have: str | None) -> None:
     if have is not None and have not in {script.revision for script in _scripts().walk_revisions()}:
-        raise SchemaOutdated(
+        raise SchemaUnknown(
             f"the store is at schema {have}, which this program (schema {head()}) does not know; run the newer program"
         )
 

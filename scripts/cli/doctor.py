@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import shutil
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
-from scripts.cli.frame import EXIT_FAILED, REPO, CliError, config_path, emit, open_config
+from scripts.cli.doctor_ports import ports
+from scripts.cli.doctor_versions import versions
+from scripts.cli.findings import Finding
+from scripts.cli.frame import EXIT_FAILED, CliError, config_path, emit, open_config, open_secrets, opened_store
 
 if TYPE_CHECKING:
-    from addons.config import Config
+    from sqlalchemy import Connection
 
-PACKAGES = ("mitmproxy", "SQLAlchemy", "psycopg", "pydantic", "aiohttp", "msgspec", "orjson", "cryptography")
+    from addons.config import Config
+    from ofapi_store.secrets import SecretBox
+
 LOW_DISK_BYTES = 1_000_000_000
 SIGNS = {"ok": "ok  ", "warning": "warn", "wrong": "FAIL"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at. `mend`: what to do, where something is not right."""
-
-    check: str
-    status: Literal["ok", "warning", "wrong"]
-    message: str
-    mend: str = ""
 
 
 def command() -> None:
@@ -46,9 +39,12 @@ def command() -> None:
 
 
 def _findings() -> Iterator[Finding]:
-    yield from _versions()
+    yield from versions()
     try:
         config = open_config()
+    except ImportError as e:
+        yield Finding("config", "wrong", str(e), "run scripts/setup")
+        return
     except CliError as e:
         yield Finding("config", "wrong", e.message, "mend the lines named; docs/config.md lists every key")
         return
@@ -61,6 +57,7 @@ def _findings() -> Iterator[Finding]:
         _upstream,
         _disk,
         _web,
+        ports,
         _jobs,
     )
     for check in checks:
@@ -71,30 +68,6 @@ def _findings() -> Iterator[Finding]:
             yield Finding(name, "wrong", f"{type(e).__name__}: {e}", "see the message; if it does not help, report it")
 
 
-def _versions() -> Iterator[Finding]:
-    python = ".".join(map(str, sys.version_info[:3]))
-    yield Finding("python", "ok", f"{python} at {sys.executable}")
-    locked = _locked()
-    for name in PACKAGES:
-        try:
-            have = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            yield Finding("package", "wrong", f"{name} is not installed", "run scripts/setup")
-            continue
-        want = locked.get(name.lower())
-        if want and want != have:
-            yield Finding("package", "warning", f"{name} {have}, requirements.lock has {want}", "run scripts/setup")
-        else:
-            yield Finding("package", "ok", f"{name} {have}")
-
-
-def _locked() -> dict[str, str]:
-    lock = REPO / "requirements.lock"
-    lines = lock.read_text(encoding="utf-8").splitlines() if lock.exists() else []
-    pairs = [line.split(";")[0].strip().partition("==") for line in lines if "==" in line]
-    return {name.lower(): version for name, _, version in pairs}
-
-
 def _secrets(config: Config) -> Iterator[Finding]:
     from addons.config import SecretMissing
     from ofapi_store.errors import SecretError
@@ -102,10 +75,12 @@ def _secrets(config: Config) -> Iterator[Finding]:
 
     try:
         SecretBox(config.secret_keys())
-    except (SecretMissing, SecretError) as e:
-        yield Finding(
-            "secrets", "wrong", str(e), "ofapi db init makes a missing first key; a lost one comes from your backup"
-        )
+    except SecretMissing as e:
+        mend = "a lost key comes from your backup; in a new installation `ofapi db init` makes the first key file"
+        yield Finding("secrets", "wrong", str(e), mend)
+        return
+    except SecretError as e:
+        yield Finding("secrets", "wrong", str(e), "put the right key there, from your backup")
         return
     yield Finding("secrets", "ok", f"{len(config.secrets.keys)} encryption keys can be read")
     for ref in config.secrets.keys:
@@ -118,7 +93,7 @@ def _secrets(config: Config) -> Iterator[Finding]:
 def _store(config: Config) -> Iterator[Finding]:
     from addons.config import SecretMissing
     from ofapi_store import migrate
-    from ofapi_store.errors import SchemaOutdated, StoreError
+    from ofapi_store.errors import SchemaOutdated, SchemaUnknown, StoreError
     from scripts.cli.setup import sqlite_file
 
     try:
@@ -128,33 +103,44 @@ def _store(config: Config) -> Iterator[Finding]:
             yield Finding("store", "wrong", f"{file} does not exist", "ofapi db init")
             return
         migrate.check(url)
+    except SchemaUnknown as e:
+        yield Finding("store", "wrong", str(e), "install the program that made it, or restore a backup from before")
+        return
     except SchemaOutdated as e:
         yield Finding("store", "wrong", str(e), "ofapi db backup FILE, then ofapi db upgrade")
         return
     except (StoreError, SecretMissing) as e:
         yield Finding("store", "wrong", str(e), "check store.url, that the database runs, and its permissions")
         return
+    for place in (file, file.parent) if file is not None else ():
+        if not _writable(place):
+            yield Finding("store", "wrong", f"{place} cannot be written", "give the gateway's user write permission")
+            return
     yield Finding("store", "ok", f"{'SQLite ' + str(file) if file else 'PostgreSQL'}, schema {migrate.head()}")
 
 
-def _logins(config: Config) -> Iterator[Finding]:
-    from addons.config import SecretMissing
-    from ofapi_store.engine import Store
-    from ofapi_store.errors import SecretError, StoreError
-    from ofapi_store.queries import accounts, teams
-    from ofapi_store.secrets import SecretBox
+def _read[T](config: Config, query: Callable[[Connection], T]) -> T | None:
+    """What a query reads; None where the store cannot be read, which `_store` has said."""
+    from ofapi_store.errors import StoreError
 
     try:
-        box, store = SecretBox(config.secret_keys()), Store.open(config.store_url)
-    except (SecretMissing, SecretError, StoreError):
-        return  # said above
-    try:
-        with store.read() as conn:
-            live, owners = accounts.list_live(conn), teams.list_all(conn)
-    except StoreError:
+        with opened_store(config) as store, store.read() as conn:
+            return query(conn)
+    except (CliError, StoreError):
+        return None
+
+
+def _logins(config: Config) -> Iterator[Finding]:
+    from ofapi_store.queries import accounts, teams
+
+    found = _read(config, lambda conn: (accounts.list_live(conn), teams.list_all(conn)))
+    if found is None:
         return
-    finally:
-        store.close()
+    live, owners = found
+    try:
+        box = open_secrets(config)
+    except CliError:
+        return  # `_secrets` has said it
     broken = [a.id for a in live if a.login and not _opens(box, a.login)]
     expired = [a.id for a in live if a.state == "session_expired"]
     if broken:
@@ -167,11 +153,9 @@ def _logins(config: Config) -> Iterator[Finding]:
         yield Finding("accounts", "ok", f"{len(live)} accounts of {len(owners)} teams")
 
 
-def _opens(box: object, token: str) -> bool:
+def _opens(box: SecretBox, token: str) -> bool:
     from ofapi_store.errors import SecretError
-    from ofapi_store.secrets import SecretBox
 
-    assert isinstance(box, SecretBox)
     try:
         box.decrypt(token)
     except SecretError:
@@ -186,9 +170,8 @@ def _rules(config: Config) -> Iterator[Finding]:
     try:
         plan = load_rules(config.rules.dir)
     except RulesInvalid as e:
-        yield Finding(
-            "rules", "wrong", f"{len(e.problems)} errors, the first: {e.problems[0]}", "ofapi rules check lists all"
-        )
+        count = f"{len(e.problems)} error{'s' if len(e.problems) > 1 else ''}"
+        yield Finding("rules", "wrong", f"{count}, the first: {e.problems[0]}", "ofapi rules check lists all")
         return
     if not plan.rules:
         yield Finding(
@@ -271,22 +254,11 @@ def _web(config: Config) -> Iterator[Finding]:
 
 
 def _jobs(config: Config) -> Iterator[Finding]:
-    from addons.config import SecretMissing
     from ofapi_store import outbox
-    from ofapi_store.engine import Store
-    from ofapi_store.errors import StoreError
 
-    try:
-        store = Store.open(config.store_url)
-    except (SecretMissing, StoreError):
-        return  # said above
-    try:
-        with store.read() as conn:
-            counts = outbox.counts(conn)
-    except StoreError:
+    counts = _read(config, outbox.counts)
+    if counts is None:
         return
-    finally:
-        store.close()
     failed = sum(n for (_, state), n in counts.items() if state == "failed")
     waiting = sum(n for (_, state), n in counts.items() if state == "pending")
     if failed:

@@ -182,27 +182,6 @@ def test_backup_is_a_whole_store(ready: Ofapi, tmp_path: Path) -> None:
     assert [t["slug"] for t in ready("teams", "list")[1]] == ["agency"]
 
 
-def test_doctor_says_what_is_wrong(ready: Ofapi) -> None:
-    """Each finding has a status and, where something is wrong, how to mend it; upstream is down here."""
-    code, body = ready("doctor")
-    wrong = [f for f in body["findings"] if f["status"] == "wrong"]
-    assert code == 1
-    assert [f["check"] for f in wrong] == ["upstream"]
-    assert all(f["mend"] for f in wrong)
-    assert {"python", "config", "secrets", "store", "rules", "disk", "web", "jobs"} <= {
-        f["check"] for f in body["findings"]
-    }
-
-
-def test_doctor_without_anything(ofapi: Ofapi) -> None:
-    """Before `db init` the doctor names the missing key and store and the command that makes them."""
-    code, body = ofapi("doctor")
-    wrong = {f["check"]: f["mend"] for f in body["findings"] if f["status"] == "wrong"}
-    assert code == 1
-    assert {"secrets", "store"} <= set(wrong)
-    assert "db init" in wrong["store"]
-
-
 def test_errors_are_json_with_codes(ofapi: Ofapi, config: Path) -> None:
     """Wrong usage exits 2, a config that cannot be used 3, anything else 1; always one JSON object."""
     assert ofapi("teams", "create")[0] == 2
