@@ -76,7 +76,7 @@ def read_proxy(path: Path) -> str:
     return text
 
 
-@app.command("connect")
+@app.command("connect", alias="create")
 def connect(
     *,
     team: Annotated[str, typer.Option("--team", "-t", help="Slug or id of the team.")],
@@ -94,7 +94,7 @@ def connect(
     check: Annotated[bool, typer.Option(help="Whether upstream is asked who this is.")] = True,
     force: Annotated[bool, typer.Option(help="Replace the login where this creator is connected already.")] = False,
 ) -> None:
-    """Connect an account whose owner agreed, by the cookies of a session."""
+    """Connect an account by the cookies of a session. Only one whose owner agreed."""
     config = open_config()
     login = read_login(source, user_agent=user_agent, xbc=x_bc)
     proxy = read_proxy(proxy_file) if proxy_file else None if no_proxy else _proxy_of(config, team, login)
@@ -185,7 +185,7 @@ def state_(
     account: AccountArg,
     value: Annotated[str, typer.Argument(help="authenticated or session_expired.")],
 ) -> None:
-    """Mark an account: session_expired stops its requests, authenticated lets them go on."""
+    """Set the state of an account: authenticated or session_expired."""
     from ofapi_store.queries import accounts
 
     if value not in ("authenticated", "session_expired"):
@@ -196,7 +196,7 @@ def state_(
     emit({"id": account, "state": value}, f"{account}: {value}")
 
 
-@app.command("disconnect")
+@app.command("disconnect", alias="revoke")
 def disconnect(account: AccountArg) -> None:
     """End an account and wipe its login; what was observed stays."""
     from ofapi_store.queries import accounts

@@ -15,7 +15,7 @@ app = App()
 
 @app.command("init")
 def init() -> None:
-    """Make the key file and the store if they are missing; safe to repeat."""
+    """Make what is missing of key file and store. Safe to repeat."""
     done = prepare(open_config())
     body = {"key_made": done.key_made, "store_made": done.store_made, "revision": done.revision}
     emit(body, "\n".join(done.sentences) or f"nothing to do: the store is at schema {done.revision}")
@@ -31,7 +31,7 @@ def upgrade() -> None:
 
 @app.command("check")
 def check() -> None:
-    """Whether the schema is this program's and, on SQLite, whether the file is sound; exit code 1 if not."""
+    """Say whether the store is sound. Schema, integrity of an SQLite file; exit code 1 if not."""
     from ofapi_store import migrate
     from ofapi_store.errors import StoreError
 

@@ -27,7 +27,7 @@ SIGNS = {"ok": "ok  ", "warning": "warn", "wrong": "FAIL"}
 
 
 def command() -> None:
-    """Say what is wrong with this installation and how to mend it; exit code 1 if anything is."""
+    """Say what is wrong here and how to mend it. Exit code 1 if anything is."""
     findings = list(_findings())
     good = all(f.status != "wrong" for f in findings)
     lines = [

@@ -99,9 +99,20 @@ class App(typer.Typer):
         kwargs.setdefault("rich_markup_mode", None)
         super().__init__(**kwargs)
 
-    def command(self, name: str | None = None, **kwargs: Any) -> Callable[[Any], Any]:  # type: ignore[override]
+    def command(  # type: ignore[override]
+        self, name: str | None = None, *, alias: str | None = None, **kwargs: Any
+    ) -> Callable[[Any], Any]:
+        """Registers a function as a command; `alias`: another name that works and is not listed."""
         register = super().command(name, **kwargs)
-        return lambda function: register(with_shared_options(function))
+        again = super().command(alias, hidden=True, **kwargs) if alias is not None else None
+
+        def decorate(function: Any) -> Any:
+            shared = with_shared_options(function)
+            if again is not None:
+                again(shared)
+            return register(shared)
+
+        return decorate
 
 
 def config_path() -> Path:

@@ -77,7 +77,7 @@ def report(
     gross: Annotated[bool, typer.Option("--gross", help="Cohorts by gross instead of net revenue.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also draw a chart into this .png or .svg file.")] = None,
 ) -> None:
-    """Clicks, subscribers and revenue of a link by day, and revenue per subscriber by time since subscribing."""
+    """What a link brought, by day. Also revenue per subscriber by time since subscribing."""
     if out is not None and out.suffix.lower() not in FORMATS:
         raise CliError("bad_value", f"--out must end in .png or .svg, not {out.name!r}", exit_code=EXIT_USAGE)
     first, last = _period(start, end)

@@ -53,7 +53,9 @@ def build() -> App:
         module = importlib.import_module(f"scripts.cli.{name}")
         app.command(name)(module.command)
     for name, text in GROUPS.items():
-        app.add_typer(importlib.import_module(f"scripts.cli.{name}").app, name=name, help=text)
+        group = importlib.import_module(f"scripts.cli.{name}").app
+        group.callback()(_globals)
+        app.add_typer(group, name=name, help=text)
     return app
 
 

@@ -82,7 +82,7 @@ def purge(
 
 @app.command("verify")
 def verify() -> None:
-    """Read every copy again, drop those that are missing or altered, and files that nothing refers to."""
+    """Read every copy again. Drops those that are missing or altered, and files that nothing refers to."""
     from addons.media import objects
 
     files = _files()

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.cli.frame import EXIT_FAILED, App, CliError, console, emit, open_config, table
+from scripts.cli.frame import EXIT_FAILED, EXIT_USAGE, App, CliError, console, emit, open_config, table
 
 if TYPE_CHECKING:
     from addons.pipeline.plan import Plan
 
 app = App()
+SOURCES = ("hybrid", "computed", "passthrough", "media")
 DirOption = Annotated[
     Path | None, typer.Option("--dir", metavar="DIR", help="Folder of the rules.  [default: of the config]")
 ]
@@ -36,7 +37,7 @@ def _load(folder: Path | None) -> Plan:
 
 @app.command("check")
 def check(folder: DirOption = None) -> None:
-    """Check all rule files; exit code 1 and every error as file:line:column if something is wrong."""
+    """Check all rule files. Every error as file:line:column, and exit code 1 if there is one."""
     from addons.pipeline.loader import load_rules
     from addons.pipeline.problems import RulesInvalid
     from addons.pipeline.registry import registry
@@ -61,9 +62,11 @@ def check(folder: DirOption = None) -> None:
 @app.command("list")
 def list_(
     folder: DirOption = None,
-    source: Annotated[str | None, typer.Option(help="Only rules of this source.")] = None,
+    source: Annotated[str | None, typer.Option(help=f"Only rules of this source: {', '.join(SOURCES)}.")] = None,
 ) -> None:
     """All rules with their routes."""
+    if source is not None and source not in SOURCES:
+        raise CliError("bad_value", f"--source is one of {', '.join(SOURCES)}, not {source!r}", exit_code=EXIT_USAGE)
     rows: list[dict[str, Any]] = [
         {
             "id": rule.id,
@@ -86,7 +89,7 @@ def explain_(
     target: Annotated[str, typer.Argument(help="Path with query, for example /acct_x/fans/active?limit=5")],
     folder: DirOption = None,
 ) -> None:
-    """Which rule serves a request, why, what would go upstream and what happens to the answer."""
+    """Say which rule serves a request, and why. Also what would go upstream and what happens to the answer."""
     from addons.pipeline.explain import explain
 
     found = explain(_load(folder), method.upper(), target)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.cli.children import Child, end_with_parent, write_atomically
-from scripts.cli.frame import CliError, config_path, note, open_config
+from scripts.cli.children import Child, drop_stale, end_with_parent, write_atomically
+from scripts.cli.frame import CliError, config_path, emit, note, open_config, state
 
 if TYPE_CHECKING:
     from addons.config import Config
@@ -34,6 +34,8 @@ def command(
     from scripts.cli.setup import prepare
 
     end_with_parent()
+    if ready_file is not None:
+        drop_stale(ready_file)
     config = open_config()
     set_up_logs(config.log)
     for sentence in prepare(config).sentences:
@@ -60,8 +62,11 @@ async def run_worker(config: Config, ready_file: Path | None = None) -> None:
         worker = Worker(services)
         _on_signals(worker.stop)
         _serve_metrics(config, worker)
+        body = {"worker": worker.name, "pid": os.getpid()}
         if ready_file is not None:
-            write_atomically(ready_file, json.dumps({"worker": worker.name, "pid": os.getpid()}))
+            write_atomically(ready_file, json.dumps(body))
+        if state.json:
+            emit(body)
         await worker.run()
 
 
@@ -84,6 +89,9 @@ async def run_gateway(config: Config, *, web: bool, ready_file: Path | None) -> 
     def ready(found: Any) -> None:
         if ready_file is not None:
             write_atomically(ready_file, json.dumps(addresses(found)))
+        if state.json:
+            emit(addresses(found))
+            return
         for name, value in addresses(found).items():
             if name != "web_password" or ready_file is None:
                 note(f"run: {name} {value}")

@@ -24,7 +24,7 @@ def command(
     trials: Annotated[int, typer.Option(help="Trial links of each creator.")] = 20,
     latency_s: Annotated[float, typer.Option(help="Delay of each answer in seconds.")] = 0.0,
 ) -> None:
-    """Run the simulated OnlyFans alone; `python -m scripts.simulator --help` has all its options."""
+    """Run the simulated OnlyFans alone. `python -m scripts.simulator --help` has all its options."""
     import asyncio
 
     from scripts.cli.children import end_with_parent

@@ -28,7 +28,7 @@ def command(
         bool, typer.Option("--full", help="Everything again, not only what is new since the last sync.")
     ] = False,
 ) -> None:
-    """Walk upstream and fill the store; a sync that was killed goes on where it was."""
+    """Walk upstream and fill the store. A sync that was killed goes on where it was."""
     from addons.jobs.sync import COLLECTIONS
     from scripts.cli.logs import set_up_logs
 

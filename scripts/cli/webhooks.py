@@ -128,7 +128,7 @@ def test(
     webhook: WebhookArg,
     event: Annotated[str | None, typer.Option(help="Event to send.  [default: the webhook's first]")] = None,
 ) -> None:
-    """Send a sample payload to a webhook's endpoint at once and show its answer."""
+    """Send a sample payload to an endpoint and show its answer."""
     from addons.webhooks.catalogue import EVENTS
 
     config = open_config()

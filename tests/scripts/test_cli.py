@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from addons.config import load_config
 from ofapi_store.queries import accounts
@@ -191,6 +192,51 @@ def test_errors_are_json_with_codes(ofapi: Ofapi, config: Path) -> None:
     code, body = ofapi("teams", "list")
     assert (code, body["error"]) == (3, "config_invalid")
     assert "did you mean `port`?" in body["problems"][0]
+
+
+def commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, *path, name)
+
+
+def test_every_command_has_help_and_the_shared_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` works everywhere, names --json and --config, and shows each command by one whole sentence."""
+    for path in commands(get_command(main.build())):
+        capsys.readouterr()
+        assert main.run([*path, "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert {"--json", "--config"} <= set(shown.split()), path
+        assert not [x for x in shown.splitlines() if x.endswith("...") and not x.startswith("Usage")], path
+
+
+def test_shared_options_stand_anywhere(ready: Ofapi, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--json and --config mean the same before a group, between group and command, and after the command."""
+    for args in (["--json", "teams", "list"], ["teams", "--json", "list"], ["teams", "list", "--json"]):
+        capsys.readouterr()
+        assert main.run(["--config", str(config), *args]) == 0
+        assert [t["slug"] for t in json.loads(capsys.readouterr().out)] == ["agency"]
+    assert main.run(["teams", "--config", str(config), "list"]) == 0
+
+
+def test_what_the_system_refuses_is_no_traceback(
+    ready: Ofapi, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that cannot be written is one line that names it, for people and for programs."""
+    code, body = ready("db", "backup", "/proc/none/backup.db")
+    assert (code, body["error"]) == (1, "system_error")
+    assert "/proc/none" in body["message"]
+    assert main.run(["--config", str(config), "db", "new-key", "/proc/none/key"]) == 1
+    assert capsys.readouterr().err.startswith("ofapi: /proc/none")
+
+
+def test_accounts_can_be_created_and_revoked_by_these_names(ready: Ofapi, tmp_path: Path) -> None:
+    """`accounts create` and `accounts revoke` are connect and disconnect, as with teams and keys."""
+    login = tmp_path / "login.txt"
+    login.write_text("sess=abc; auth_id=5")
+    code, account = ready("accounts", "create", "--team", "agency", "--from", str(login), "--no-check")
+    assert code == 0
+    assert ready("accounts", "revoke", account["id"]) == (0, {"id": account["id"], "disconnected": True})
 
 
 def test_people_get_text(ready: Ofapi, config: Path, capsys: pytest.CaptureFixture[str]) -> None:

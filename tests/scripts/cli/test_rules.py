@@ -64,3 +64,12 @@ def test_explain_with_broken_rules(folder: Path, capsys: pytest.CaptureFixture[s
     (folder / "b.yaml").write_text("- id: [")
     assert run(["rules", "explain", "GET", "/acct_x/one", "--dir", str(folder), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["error"] == "rules_invalid"
+
+
+def test_list_by_source(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`rules list --source` keeps the rules of one source, and refuses a word that is none."""
+    for source, count in (("passthrough", 1), ("hybrid", 0)):
+        assert run(["rules", "list", "--dir", str(folder), "--source", source, "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)) == count
+    assert run(["rules", "list", "--dir", str(folder), "--source", "hybird", "--json"]) == 2
+    assert "hybrid" in json.loads(capsys.readouterr().out)["message"]
