@@ -4,13 +4,13 @@ unknown handlers, tables, columns and template parameters, steps that read what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from addons.pipeline.matcher import Route
 from addons.pipeline.paths import names_in
 from addons.pipeline.plan import ACCOUNT_NAMES, CompiledRule
-from addons.pipeline.problems import Problem, did_you_mean
+from addons.pipeline.problems import Problem, did_you_mean, nearest
 from addons.pipeline.rule_yaml import Path_, Source
 from addons.pipeline.steps import BoundStep, TableUse
 
@@ -49,6 +49,8 @@ def _ids(entries: Iterable[Entry]) -> Iterable[Problem]:
     seen: dict[str, str] = {}
     for rule, source, path in entries:
         line, column = source.place((*path, "id"))
+        if not rule.id:
+            continue
         if rule.id in seen:
             text, hint = f"duplicate rule id `{rule.id}`", f"the other one is at {seen[rule.id]}; rename one of them"
             yield Problem(source.name, line, column, "duplicate-id", text, hint, rule.id)
@@ -111,18 +113,23 @@ def _handler(rule: CompiledRule, source: Source, path: Path_, known: Known) -> I
 
 
 def _observe(rule: CompiledRule, source: Source, path: Path_, known: Known) -> Iterable[Problem]:
-    names = set.intersection(*({*t.names} for _, t in rule.templates)) if rule.templates else set()
-    for index, observe in enumerate(rule.observe):
-        place = (*path, "observe", index)
+    names = _parameters(rule)
+    for observe in rule.observe:
+        place = (*path, "observe", observe.index)
         if known.observed is not None:
             columns = {c: ("columns", c) for c in observe.columns}
             yield from _table(TableUse(observe.table, columns, ("into",)), known.observed, source, place)
         for column, text in observe.constants.items():
             for name in names_in(text):
-                if name not in names:
+                if names is not None and name not in names:
                     hint = did_you_mean(name, names, what="parameters that every `match` has")
                     message = f"the constant `={text}` names a parameter that not every `match` has"
                     yield source.problem((*place, "columns", column), "unknown-parameter", message, hint)
+
+
+def _parameters(rule: CompiledRule) -> set[str] | None:
+    """The parameters that every `match` has; None where no `match` is right, so that nothing can be said of names."""
+    return set.intersection(*({*t.names} for _, t in rule.templates)) if rule.templates else None
 
 
 def _table(use: TableUse, tables: Mapping[str, frozenset[str]], source: Source, path: Path_) -> Iterable[Problem]:
@@ -134,26 +141,31 @@ def _table(use: TableUse, tables: Mapping[str, frozenset[str]], source: Source, 
     for column, where in use.columns.items():
         if column not in columns and not (column.startswith("extra.") and "extra" in columns):
             hint = did_you_mean(column, columns, what=f"columns of {use.table}")
+            if "extra" in columns and nearest(column, columns) is None:
+                hint += f"; what has no column is kept as `extra.{column}`"
             text = f"table `{use.table}` has no column `{column}`"
             yield source.problem((*path, *where), "unknown-column", text, hint, key=True)
 
 
-def _key(use: TableUse, keys: Mapping[str, frozenset[str]], source: Source, path: Path_) -> Iterable[Problem]:
-    known = keys.get(use.table, frozenset())
-    if use.key is not None and known and use.key in use.columns and use.key not in known:
+def _key(use: TableUse, known: Known, source: Source, path: Path_) -> Iterable[Problem]:
+    """A column that exists, but that rows are not found by."""
+    columns, keys = (known.tables or {}).get(use.table, ()), (known.keys or {}).get(use.table)
+    if keys and use.key is not None and use.key in columns and use.key in use.columns and use.key not in keys:
         text = f"rows of `{use.table}` cannot be found by `{use.key}`"
-        hint = f"they are found by: {', '.join(sorted(known))}"
+        hint = f"they are found by: {', '.join(sorted(keys))}"
         yield source.problem((*path, *use.columns[use.key]), "unknown-column", text, hint, key=True)
 
 
 def _steps(rule: CompiledRule, source: Source, path: Path_, known: Known) -> Iterable[Problem]:
-    names = {*ACCOUNT_NAMES}
-    names |= set.intersection(*({*t.names} for _, t in rule.templates)) if rule.templates else set()
+    own = _parameters(rule)
+    names = None if own is None else ACCOUNT_NAMES | own
     for key, steps in ((("request",), rule.request), (("steps",), rule.steps), (("present", "steps"), rule.present)):
         written: dict[str, BoundStep] = {}
         for step in steps:
             place = (*path, *key, step.index)
             yield from _step(step, names, source, place, known)
+            if not step.whole:
+                continue
             if step.access.tables:
                 yield from _stale_reads(step, written, source, place)
             written |= dict.fromkeys(step.access.writes, step)
@@ -170,14 +182,14 @@ def _stale_reads(step: BoundStep, written: Mapping[str, BoundStep], source: Sour
                 break
 
 
-def _step(step: BoundStep, names: set[str], source: Source, place: Path_, known: Known) -> Iterable[Problem]:
+def _step(step: BoundStep, names: Set[str] | None, source: Source, place: Path_, known: Known) -> Iterable[Problem]:
     access = step.access
     if known.tables is not None:
         for use in access.tables:
             yield from _table(use, known.tables, source, place)
-            yield from _key(use, known.keys or {}, source, place)
+            yield from _key(use, known, source, place)
     for name, where in access.names.items():
-        if name not in names:
+        if names is not None and name not in names:
             hint = did_you_mean(name, names, what="parameters")
             text = f"`{{{name}}}` is no parameter that every `match` of this rule has"
             yield source.problem((*place, *where), "unknown-parameter", text, hint)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
-
 from addons.pipeline.matcher import parse_match
 from addons.pipeline.model_problems import validate
-from addons.pipeline.observing import compile_observe
+from addons.pipeline.observing import CompiledObserve, compile_observe
 from addons.pipeline.paths import Template
 from addons.pipeline.plan import ACCOUNT_NAMES, CompiledRule, UpstreamTemplate, parse_upstream
 from addons.pipeline.problems import did_you_mean
-from addons.pipeline.rule_models import ParamRule, RuleModel, StepRule
+from addons.pipeline.rule_models import ObserveRule, ParamRule, RuleModel, StepRule
 from addons.pipeline.rule_yaml import Path_, Place
-from addons.pipeline.steps import BoundStep, CompileContext, RuleProblem, StepAddon
+from addons.pipeline.salvage import cut, salvaged
+from addons.pipeline.steps import BoundStep, CompileContext, RuleProblem, Step, StepAddon
 
 STEP_KEYS = tuple(StepRule.model_fields)
 WHERES: tuple[tuple[str, Path_], ...] = (
@@ -33,13 +33,18 @@ class RuleCompiler:
     def __init__(self, addons: Mapping[str, StepAddon]) -> None:
         self._addons = addons
 
-    def compile(self, model: RuleModel, place: Place) -> CompiledRule:
-        """The rule as far as it can be compiled; what cannot is noted at its place and left out."""
+    def compile(self, model: RuleModel, place: Place, *, whole: bool = True) -> CompiledRule:
+        """The rule as far as it can be compiled; what cannot is noted at its place and left out.
+
+        `whole`: false for what `salvage.py` left of a rule, of which nothing is asked that may have been cut.
+        """
         templates = _templates(model, place)
         upstream = _upstream(model, templates, place)
-        _combination(model, place)
-        _params(model.params, place.at("params"))
-        _params(model.body, place.at("body"))
+        _excluded(model, place)
+        if whole:
+            _required(model, place)
+        _params(model.params, place.at("params"), whole=whole)
+        _params(model.body, place.at("body"), whole=whole)
         names: Counter[str] = Counter()
         steps = {
             where: self._steps(rules, where, model.id, names, place.at(*key))
@@ -52,54 +57,59 @@ class RuleCompiler:
             request=steps["request"],
             steps=steps["response"],
             present=steps["present"],
-            observe=tuple(compile_observe(entry, place.at("observe", i)) for i, entry in enumerate(model.observe)),
+            observe=_observe(model.observe, place.at("observe")),
             templates=tuple(templates),
         )
 
-    def check_steps(self, entry: Any, place: Place) -> None:
-        """Find what is wrong with the steps of a rule whose model failed elsewhere, so that all is told at once."""
-        for where, key in WHERES:
-            found: Any = entry
-            for part in key:
-                found = found.get(part) if isinstance(found, dict) else None
-            for i, step in enumerate(found if isinstance(found, list) else ()):
-                if isinstance(step, dict) and isinstance(step.get("addon"), str):
-                    params = {k: v for k, v in step.items() if k not in STEP_KEYS}
-                    self._compile_step(step["addon"], params, CompileContext("", "", where), place.at(*key, i))
-
     def _steps(
-        self, rules: Sequence[StepRule], where: str, rule_id: str, names: Counter[str], place: Place
+        self, rules: Sequence[StepRule | None], where: str, rule_id: str, names: Counter[str], place: Place
     ) -> tuple[BoundStep, ...]:
         out = []
         for index, rule in enumerate(rules):
+            if rule is None:
+                continue
             names[rule.addon] += 1
             step_id = rule.id or (rule.addon if names[rule.addon] == 1 else f"{rule.addon}-{names[rule.addon]}")
             params = dict(rule.model_extra or {})
-            impl = self._compile_step(rule.addon, params, CompileContext(rule_id, step_id, where), place.at(index))
-            if impl is not None:
-                out.append(BoundStep(step_id, rule.addon, impl, rule.on_error, rule.deadline_ms, index))
+            step = self._compile_step(rule.addon, params, CompileContext(rule_id, step_id, where), place.at(index))
+            if step is not None:
+                impl, whole = step
+                out.append(BoundStep(step_id, rule.addon, impl, rule.on_error, rule.deadline_ms, index, whole))
         return tuple(out)
 
-    def _compile_step(self, name: str, params: dict[str, Any], ctx: CompileContext, place: Place) -> Any:
+    def _compile_step(
+        self, name: str, params: dict[str, Any], ctx: CompileContext, place: Place
+    ) -> tuple[Step, bool] | None:
+        """The step, and whether it is all that the rule says; what is wrong is noted, and left out to find the rest."""
         addon = self._addons.get(name)
         if addon is None:
             hint = did_you_mean(name, self._addons, what="addons")
             place.at("addon").wrong("unknown-addon", f"unknown addon `{name}`", hint)
             return None
         what = f"a `{name}` step"
-        model: BaseModel | None = validate(addon.Params, params, place, what=what, other_keys=STEP_KEYS)
-        if model is None:
-            return None
-        try:
-            return addon.compile(model, ctx)
-        except RuleProblem as wrong:
-            place.at(*wrong.path).wrong(wrong.code, f"{what}: {wrong.message}", wrong.hint)
-            return None
+        whole = validate(addon.Params, params, place, what=what, other_keys=STEP_KEYS) is not None
+        left = copy.deepcopy(params)
+        while (model := salvaged(addon.Params, left)) is not None:
+            try:
+                return addon.compile(model, ctx), whole
+            except RuleProblem as wrong:
+                place.at(*wrong.path).wrong(wrong.code, f"{what}: {wrong.message}", wrong.hint)
+                if not cut(left, wrong.path):
+                    break
+                whole = False
+            except Exception as error:  # of a third party's addon
+                text = f"{what}: the addon failed: {type(error).__name__}: {error}"
+                place.at("addon").wrong("bad-step", text, "tell who made it")
+                break
+        return None
 
 
 def _templates(model: RuleModel, place: Place) -> list[tuple[str, Template]]:
     found: list[tuple[str, Template]] = []
-    for index, text in enumerate(model.match):
+    texts: Sequence[str | None] = model.match
+    for index, text in enumerate(texts):
+        if text is None:
+            continue
         try:
             found.append(parse_match(text))
         except ValueError as error:
@@ -124,14 +134,16 @@ def _upstream(model: RuleModel, templates: Sequence[tuple[str, Template]], place
     return upstream
 
 
-def _combination(model: RuleModel, place: Place) -> None:
-    def wrong(key: str, message: str, hint: str = "") -> None:
+def _observe(entries: Sequence[ObserveRule | None], place: Place) -> tuple[CompiledObserve, ...]:
+    return tuple(compile_observe(entry, place.at(i), i) for i, entry in enumerate(entries) if entry is not None)
+
+
+def _excluded(model: RuleModel, place: Place) -> None:
+    """Keys that a rule of this source cannot have."""
+
+    def wrong(key: str, message: str, hint: str) -> None:
         place.at(key).wrong("bad-combination", message, hint, key=True)
 
-    if model.args and model.handler is None and model.then is None:
-        wrong("args", "`args` are for a `handler`, and this rule has none", "remove the key")
-    if model.handler is None and model.source in ("computed", "media"):
-        wrong("source", f"a {model.source} rule needs a `handler`", "name it as `<family>.<function>`")
     if model.handler is not None and model.source in ("hybrid", "passthrough"):
         wrong("handler", f"a {model.source} rule has no `handler`", "its answer comes from upstream; remove the key")
     for key in ("upstream", "query", "request", "observe", "steps", "then", "timeout_s"):
@@ -139,18 +151,30 @@ def _combination(model: RuleModel, place: Place) -> None:
             wrong(key, f"a computed rule has no `{key}`", "it never calls upstream; remove the key")
     if model.source == "passthrough" and model.steps:
         wrong("steps", "a passthrough rule has no `steps`", "its body is not touched; make it `source: hybrid`")
+
+
+def _required(model: RuleModel, place: Place) -> None:
+    """Keys that a rule of this source must have."""
+
+    def wrong(key: str, message: str, hint: str) -> None:
+        place.at(key).wrong("bad-combination", message, hint, key=True)
+
+    if model.args and model.handler is None and model.then is None:
+        wrong("args", "`args` are for a `handler`, and this rule has none", "remove the key")
+    if model.handler is None and model.source in ("computed", "media"):
+        wrong("source", f"a {model.source} rule needs a `handler`", "name it as `<family>.<function>`")
     if model.source in ("hybrid", "passthrough") and model.upstream is None:
         wrong("source", f"a {model.source} rule needs an `upstream`", "write `GET /api2/v2/…`")
 
 
-def _params(params: Mapping[str, ParamRule], place: Place) -> None:
+def _params(params: Mapping[str, ParamRule], place: Place, *, whole: bool) -> None:
     for name, rule in params.items():
         _param(rule, place.at(name))
         after = [rule.after] if rule.after else []
         named = {"after": after, "requires": rule.requires, "conflicts": rule.conflicts, "only_with": rule.only_with}
         for key, others in named.items():
             for other in others:
-                if other not in params:
+                if other not in params and whole:
                     hint = did_you_mean(other, params, what="parameters")
                     place.at(name, key).wrong(
                         "unknown-parameter", f"`{key}` names `{other}`, which is not declared", hint

@@ -51,4 +51,6 @@ def _rules(parts: Parts, reasons: list[str]) -> dict[str, Any]:
     parts.metrics.reloads.set(1 if ok else 0)
     if not ok:
         reasons.append("rules: the last change was refused, the rules before it are in use; see `rules.last_reload`")
+    if waiting := last.get("waiting_for"):
+        reasons.append(f"rules: changes wait until nobody has these files open for writing: {', '.join(waiting)}")
     return out

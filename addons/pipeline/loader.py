@@ -1,6 +1,7 @@
 """Rule files → `Plan`, or every problem of every file at once as `RulesInvalid`.
 
-Stages: read (size, UTF-8) → YAML with places → models → steps of each rule → checks between rules (`check.py`).
+Stages: read (size, UTF-8) → YAML with places → models → steps of each rule → checks between rules (`check.py`). A rule
+with a part that is wrong goes on through them without that part (`salvage.py`), so that all its errors are told at once.
 """
 
 from __future__ import annotations
@@ -17,45 +18,22 @@ from addons.pipeline.compile import RuleCompiler
 from addons.pipeline.model_problems import validate
 from addons.pipeline.plan import CompiledRule, Plan
 from addons.pipeline.problems import Problem, RulesInvalid
+from addons.pipeline.rule_files import rule_files
 from addons.pipeline.rule_models import MediaRules, RuleModel
 from addons.pipeline.rule_yaml import Place, Source, read_source
+from addons.pipeline.salvage import salvaged_rule
 from addons.pipeline.steps import StepAddon
-
-MAX_FILES = 1000
-SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(slots=True)
 class Loaded:
-    """What a load found, right or wrong."""
+    """What a load found, right or wrong. `rules` holds what is left of wrong ones, too."""
 
     rules: list[tuple[CompiledRule, Source, tuple[str | int, ...]]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     media: tuple[MediaRules, Source] | None = None
     files: list[str] = field(default_factory=list)
     digest: Any = field(default_factory=hashlib.sha256)
-
-
-def rule_files(root: Path) -> list[Path]:
-    """Rule files below `root`, subfolders too, in path order. Names that begin with `.` or `_` are left out."""
-    found = []
-    for path in root.rglob("*"):
-        parts = path.relative_to(root).parts
-        if path.suffix in SUFFIXES and not any(p.startswith((".", "_")) for p in parts) and path.is_file():
-            found.append(path)
-    return sorted(found)
-
-
-def _existing_files(root: Path) -> list[Path]:
-    """Raises RulesInvalid where the folder cannot be one of rules."""
-    if not root.is_dir():
-        text = "the rules folder does not exist"
-        raise RulesInvalid([Problem(str(root), 1, 1, "file-unreadable", text, "set `rules.dir` in config.yaml")])
-    paths = rule_files(root)
-    if len(paths) > MAX_FILES:
-        text = f"more than {MAX_FILES} rule files"
-        raise RulesInvalid([Problem(str(root), 1, 1, "file-unreadable", text, "is this the right folder?")])
-    return paths
 
 
 def load_rules(
@@ -75,11 +53,11 @@ def load_rules(
     """
     from addons.pipeline.registry import registry
 
-    base = Path(root)
-    loaded = Loaded()
+    files = rule_files(Path(root))
+    loaded = Loaded(problems=list(files.problems))
     compiler = RuleCompiler(registry() if addons is None else addons)
-    for path in _existing_files(base):
-        _load_file(loaded, path, f"{base.name}/{path.relative_to(base).as_posix()}", compiler)
+    for path in files.paths:
+        _load_file(loaded, path, files.name(path), compiler)
     loaded.problems += check_rules(loaded.rules, known if known is not None else Known.installed())
     if loaded.problems:
         raise RulesInvalid(loaded.problems)
@@ -99,16 +77,18 @@ def _load_file(loaded: Loaded, path: Path, name: str, compiler: RuleCompiler) ->
     loaded.files.append(name)
     loaded.digest.update(f"{name}\0{len(raw)}\0".encode() + raw)
     loaded.problems += source.problems
+    if not raw.strip() and not source.problems:
+        hint = "delete it, or write its rules; was it cut short when it was saved?"
+        loaded.problems.append(Problem(name, 1, 1, "empty-file", "the file is empty", hint))
     if source.data is None:
         return
     for path_, entry in _entries(loaded, source):
         place = Place(source, path_, [])
         model = validate(RuleModel, entry, place, what="a rule")
         rule_id = entry.get("id") if isinstance(entry, dict) and isinstance(entry.get("id"), str) else None
-        if model is not None:
-            loaded.rules.append((compiler.compile(model, place), source, path_))
-        else:
-            compiler.check_steps(entry, place)
+        rule = model if model is not None else salvaged_rule(entry)
+        if rule is not None:
+            loaded.rules.append((compiler.compile(rule, place, whole=model is not None), source, path_))
         loaded.problems += [replace(problem, rule=rule_id) for problem in place.problems]
 
 

@@ -42,7 +42,7 @@ def validate[M: BaseModel](
 def _note(  # noqa: PLR0917 (one finding with all that describes it)
     model: type[BaseModel], data: Any, place: Place, finding: Any, what: str, other: tuple[str, ...]
 ) -> None:
-    loc = _real(finding["loc"], data)
+    loc = real_path(finding["loc"], data)
     kind = finding["type"]
     inside = f"`{_dots(loc[:-1])}`" if loc[:-1] else what
     if kind == "extra_forbidden":
@@ -55,6 +55,10 @@ def _note(  # noqa: PLR0917 (one finding with all that describes it)
     name = f"`{_dots(loc)}`" if loc else what
     if kind in _EXPECTED:
         text, hint = f"{name} must be {_EXPECTED[kind]}, not {_show(finding['input'])}", _help(model, loc)
+    elif kind in ("too_short", "too_long"):
+        least, bound = kind == "too_short", finding["ctx"]["min_length" if kind == "too_short" else "max_length"]
+        entries = f"{'at least' if least else 'at most'} {bound} {'entry' if bound == 1 else 'entries'}"
+        text, hint = f"{name} must have {entries}, not {len(finding['input'])}", _help(model, loc)
     elif kind == "literal_error":
         words = [w.strip("'") for w in finding["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         text, hint = (
@@ -67,7 +71,7 @@ def _note(  # noqa: PLR0917 (one finding with all that describes it)
     place.at(*loc).wrong("bad-value", text, hint)
 
 
-def _real(loc: tuple[str | int, ...], data: Any) -> tuple[str | int, ...]:
+def real_path(loc: tuple[str | int, ...], data: Any) -> tuple[str | int, ...]:
     """pydantic's location without the names of union branches and validators that are no keys of the file."""
     out: list[str | int] = []
     here = data

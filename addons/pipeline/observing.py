@@ -19,6 +19,7 @@ from addons.pipeline.rule_yaml import Place
 from addons.pipeline.steps import BoundStep, StepContext
 
 MAX_ROWS = 5_000
+ROW = compile_fields("$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class CompiledObserve:
     constants: Mapping[str, str]
     keep_null: bool = True
     when: FieldPath | None = None
+    index: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -58,8 +60,8 @@ class CompiledObserve:
         return row
 
 
-def compile_observe(entry: ObserveRule, place: Place) -> CompiledObserve:
-    """Compile one entry; what cannot be compiled is noted at its place."""
+def compile_observe(entry: ObserveRule, place: Place, index: int = 0) -> CompiledObserve:
+    """Compile one entry, number `index` of its rule; what cannot be compiled is noted at its place."""
     each = compile_path("$")
     try:
         each = compile_path(entry.each)
@@ -71,9 +73,9 @@ def compile_observe(entry: ObserveRule, place: Place) -> CompiledObserve:
     for column, text in entry.columns.items():
         if text.startswith("="):
             constants[column] = text[1:]
-        elif (path := _field(text, place.at("columns", column))) is not None:
-            paths[column] = path
-    return CompiledObserve(entry.into, each, paths, constants, entry.keep_null, when)
+        else:
+            paths[column] = _field(text, place.at("columns", column)) or ROW
+    return CompiledObserve(entry.into, each, paths, constants, entry.keep_null, when, index)
 
 
 def _field(text: str, place: Place) -> FieldPath | None:

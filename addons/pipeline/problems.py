@@ -12,6 +12,7 @@ from typing import Any
 
 CODES: dict[str, str] = {
     "file-unreadable": "the file cannot be read, is too large, or is not UTF-8",
+    "empty-file": "the file holds nothing, not even a comment, or the folder lost its last file: most likely cut short",
     "yaml-syntax": "the file is not YAML, or uses YAML that rule files do not allow (tags, several documents)",
     "yaml-bomb": "nesting or aliases blow the file up beyond its limits",
     "duplicate-key": "one mapping has a key twice",
@@ -32,6 +33,7 @@ CODES: dict[str, str] = {
     "unknown-column": "the table has no such column",
     "unknown-parameter": "a template names a parameter that the path does not have",
     "read-after-write": "a step reads what an earlier step of the rule writes",
+    "unexpected": "loading failed in a way that it should not; the gateway's log says more",
 }
 
 

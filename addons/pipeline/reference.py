@@ -32,12 +32,14 @@ What the gateway does to a request is data: one entry per route in `rules/*.yaml
 
 <!-- Generated from the models and addons: `python -m addons.pipeline.reference > docs/rules.md` -->
 
-- Every `.yaml` and `.yml` file below `rules/` is loaded, subfolders too; names that begin with `.` or `_` are not.
+- Every `.yaml` and `.yml` file below `rules/` is loaded, in subfolders and linked folders too; names that begin with `.`
+  or `_` are not.
 - A file is a list of rules, or a mapping with `rules:` and `media:`.
 - `{name}` in a template is one segment; `{name+}`, at the end, is the rest of the request target exactly as it was sent.
 - Order: `priority`, then more literal segments, then fewer parameters, then a named method before `*`. Two rules of equal
   rank that can match one path are an error. HEAD uses the GET rule.
 - Saving a file is enough: the gateway loads all files aside and swaps them in, or refuses all of them and goes on as before.
+  It waits while a file is open for writing, and refuses an empty file and a folder that lost its last one.
 - `ofapi rules check` names every error as `file:line:column`; `ofapi rules explain GET /acct_x/fans/active` says why.
 - Plain scalars follow YAML 1.2: `no`, `on` and dates are text. Aliases work; tags and merge keys (`<<`) do not.
 

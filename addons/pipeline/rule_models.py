@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    WithJsonSchema,
+)
 
 Source = Literal["hybrid", "computed", "passthrough", "media"]
 OnError = Literal["skip", "fail"]
@@ -17,15 +25,18 @@ JSON_PATH = {"type": "string", "format": "json-path"}
 JsonPathText = Annotated[str, WithJsonSchema({**JSON_PATH, "description": "JSONPath (jsonpath-ng's syntax)"})]
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-OneOrMore = Annotated[
-    list[str],
-    BeforeValidator(_as_list),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
-]
+def _one_or_more(**text: str) -> WithJsonSchema:
+    one = {"type": "string", **text}
+    return WithJsonSchema({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
+
+
+OneOrMore = Annotated[list[str], BeforeValidator(as_list), _one_or_more()]
+METHOD_AND_PATH = r"^\s*(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|\*)\s+/"
+"""For editors; the loader says more of what is wrong."""
 
 
 class Strict(BaseModel):
@@ -121,10 +132,18 @@ def _as_page(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
+class _OrKind:
+    """The JSON Schema of a page: its kind alone will do."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        kind = PageRule.model_json_schema()["properties"]["kind"]
+        return {"anyOf": [{"type": "string", "enum": kind["enum"]}, *handler(core)["anyOf"]]}
+
+
 class PresentRule(Strict):
     """What only the envelope dialect (`/api/…`) shows."""
 
-    page: Annotated[PageRule | None, BeforeValidator(_as_page)] = Field(
+    page: Annotated[PageRule | None, BeforeValidator(_as_page), _OrKind()] = Field(
         default=None, description="paging: `offset`, `marker`, `cursor`, `none`, or a mapping"
     )
     bare: bool = Field(default=False, description="true: no envelope (contract 1.3)")
@@ -135,7 +154,7 @@ class RuleModel(Strict):
     """One rule: which requests, where their answer comes from, and what happens to it."""
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80, description="kebab-case, unique over all files")
-    match: OneOrMore = Field(
+    match: Annotated[OneOrMore, _one_or_more(pattern=METHOD_AND_PATH)] = Field(
         min_length=1, description="`METHOD /{account}/path`, one or several spellings; METHOD may be `*`"
     )
     source: Source = Field(description="hybrid, computed, passthrough or media")
@@ -148,7 +167,9 @@ class RuleModel(Strict):
     )
     body: dict[str, ParamRule] = Field(default={}, description="fields of the JSON request body, checked the same way")
     upstream: str | None = Field(
-        default=None, description="`METHOD /api2/v2/path?fixed=value`, with parameters of `match`"
+        default=None,
+        description="`METHOD /api2/v2/path?fixed=value`, with parameters of `match`",
+        json_schema_extra={"pattern": METHOD_AND_PATH},
     )
     query: QueryRule = Field(default=QueryRule(), description="client query → upstream query")
     request: list[StepRule] = Field(default=[], description="edits of the JSON request body")

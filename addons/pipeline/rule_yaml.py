@@ -6,6 +6,7 @@ keys and several documents are errors; nesting, aliases and size are bounded bef
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,13 +100,13 @@ def parse_source(source: Source, raw: bytes) -> None:
         text = f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         source.problems.append(Problem(source.name, 1, 1, "file-unreadable", text, "split it by resource area"))
         return
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode()
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
         message = f"byte {raw[error.start]:#04x} is not UTF-8"
-        source.problems.append(Problem(source.name, line, column, "file-unreadable", message, "save the file as UTF-8"))
+        place = _end_of(raw[: error.start])
+        source.problems.append(Problem(source.name, *place, "file-unreadable", message, "save the file as UTF-8"))
         return
     try:
         _check_shape(text)
@@ -121,11 +122,19 @@ def parse_source(source: Source, raw: bytes) -> None:
             f"not YAML: {what}",
             "see the line above too",
         )
-    except yaml.YAMLError as error:
-        _at(source, None, "yaml-syntax", f"not YAML: {str(error).splitlines()[0]}")
+    except yaml.reader.ReaderError as error:
+        place = _end_of(text.encode()[: error.position])  # CParser counts bytes
+        message = f"not YAML: the control character {error.character:#06x}"
+        source.problems.append(Problem(source.name, *place, "yaml-syntax", message, "remove it"))
     else:
         if node is not None:
             _Builder(source).build(node)
+
+
+def _end_of(raw: bytes) -> tuple[int, int]:
+    """Line and column behind the beginning of a file, counted in characters."""
+    last = raw.rpartition(b"\n")[2]
+    return raw.count(b"\n") + 1, len(last.decode(errors="replace")) + 1
 
 
 def _at(source: Source, mark: Any, code: str, message: str, hint: str = "") -> None:

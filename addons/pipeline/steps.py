@@ -117,7 +117,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundStep:
-    """A step of a rule with what the runner needs to know of it."""
+    """A step of a rule with what the runner needs to know of it. `whole`: false where a wrong part of it was left out."""
 
     id: str
     addon: str
@@ -125,6 +125,7 @@ class BoundStep:
     on_error: str = "skip"
     deadline_ms: int = 2000
     index: int = 0
+    whole: bool = True
 
     @property
     def access(self) -> Access:

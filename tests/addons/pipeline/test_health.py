@@ -23,6 +23,13 @@ async def test_a_refused_reload_is_degraded_and_says_why(bench: Bench) -> None:
     assert "ofapi_rules_reload_ok 0.0" in (await bench.raw("_ofapi/metrics", token=None)).body.decode()
 
 
+async def test_changes_that_wait_are_told(bench: Bench) -> None:
+    """An edit that is not taken because the file is held open is no riddle."""
+    bench.services.parts["rules_state"] = lambda: {"ok": True, "errors": [], "waiting_for": ["rules/x.yaml"]}
+    got = await bench.raw("_ofapi/health", token=None)
+    assert (got.json["status"], got.json["reasons"][0].endswith("rules/x.yaml")) == ("degraded", True)
+
+
 async def test_other_parts_add_their_reasons(bench: Bench) -> None:
     """`services.parts["health"]` maps a name to a check."""
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from addons.pipeline import reload
 from addons.pipeline.check import Known
 from addons.pipeline.loader import load_rules
 from addons.pipeline.paths import canonical_path
+from addons.pipeline.plan import Plan
 from addons.pipeline.problems import RulesInvalid
-from addons.pipeline.reload import PlanHolder, being_written
+from addons.pipeline.reload import PlanHolder, being_written, fingerprint
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "rules_bad"
 
@@ -82,6 +84,38 @@ async def test_bad_rules_change_nothing(root: Path) -> None:
     assert holder.state()["errors"] == []
 
 
+async def test_a_file_or_folder_that_lost_all_changes_nothing(root: Path) -> None:
+    """A rule file cut to nothing and a folder without its files are a save or a deployment under way, not a wish."""
+    holder = held(root)
+    good = holder.plan
+    (root / "a.yaml").write_text("")
+    assert not await holder.reload()
+    (root / "a.yaml").unlink()
+    assert not await holder.reload()
+    assert holder() is good
+    assert [e["code"] for e in holder.state()["errors"]] == ["empty-file"]
+    (root / "b.yaml").write_text(rule("two"))
+    assert await holder.reload()
+    assert list(holder().by_id) == ["two"]
+
+
+async def test_what_should_not_happen_changes_nothing(root: Path) -> None:
+    """A load that fails in an unforeseen way is refused like broken rules, and the next one is taken."""
+    failing = [False]
+
+    def load(folder: Path) -> Plan:
+        if failing[0]:
+            raise ZeroDivisionError("oops")
+        return load_rules(folder, known=Known(frozenset()))
+
+    holder = PlanHolder(root, load=load)
+    failing[0] = True
+    assert not await holder.reload()
+    assert holder.state()["errors"][0]["code"] == "unexpected"
+    failing[0] = False
+    assert await holder.reload()
+
+
 async def test_swap_leaves_exchanges_under_way_alone(root: Path) -> None:
     """Who holds the old plan goes on with it; the next one gets the new plan."""
     holder = held(root)
@@ -122,8 +156,10 @@ async def test_watcher_sees_every_kind_of_change(root: Path) -> None:
         await until(lambda: "three" not in holder().by_id)
 
 
-async def test_half_written_file_is_not_loaded(root: Path) -> None:
-    """While a file is open for writing nothing of it is used, though what stands in it so far is valid YAML."""
+async def test_half_written_file_is_not_loaded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a file is open for writing nothing of it is used, though what stands in it so far is valid YAML; after a
+    while the state says which file is waited for."""
+    monkeypatch.setattr(reload, "LOOKS_UNTIL_WARNING", 5)
     async with watched(root) as holder:
         seen: list[int] = []
         holder.listeners.append(lambda plan: seen.append(len(plan.rules)))
@@ -134,8 +170,10 @@ async def test_half_written_file_is_not_loaded(root: Path) -> None:
                 await asyncio.sleep(0.1)
             assert being_written(root / "b.yaml")
             assert len(holder().rules) == 1
+            await until(lambda: holder.state()["waiting_for"] == ["rules/b.yaml"])
         assert not being_written(root / "b.yaml")
         await until(lambda: "part-7" in holder().by_id)
+        assert holder.state()["waiting_for"] == []
         assert seen == [9]
 
 
@@ -151,6 +189,23 @@ async def test_broken_save_then_mended(root: Path) -> None:
         assert holder.state()["ok"]
 
 
+async def test_changes_that_no_time_shows_are_seen(root: Path, tmp_path: Path) -> None:
+    """New permissions, the target of a link, and a link that leads elsewhere: each is loaded."""
+    target = tmp_path / "target.yaml"
+    target.write_text(rule("linked"))
+    async with watched(root) as holder:
+        before = fingerprint(root)
+        (root / "a.yaml").chmod(0o600)
+        assert fingerprint(root) != before
+        (root / "b.yaml").symlink_to(target)
+        await until(lambda: "linked" in holder().by_id)
+        target.write_text(rule("followed"))
+        await until(lambda: "followed" in holder().by_id)
+        target.unlink()
+        await until(lambda: not holder.state()["ok"])
+        assert "followed" in holder().by_id
+
+
 async def test_folder_may_vanish_and_return(root: Path, tmp_path: Path) -> None:
     """When the whole folder is replaced, the last good rules go on and the new ones are found."""
     async with watched(root) as holder:
@@ -161,3 +216,5 @@ async def test_folder_may_vanish_and_return(root: Path, tmp_path: Path) -> None:
         await asyncio.to_thread(root.mkdir)
         (root / "z.yaml").write_text(rule("returned"))
         await until(lambda: "returned" in holder().by_id)
+        (root / "z.yaml").write_text(rule("edited"))
+        await until(lambda: "edited" in holder().by_id)
