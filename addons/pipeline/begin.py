@@ -26,7 +26,7 @@ def route(parts: Parts, x: Exchange) -> None:
     if x.request.method not in METHODS:
         raise method_not_allowed(x.request.method, METHODS)
     x.plan = parts.plan()
-    path = canonical_path(_origin_form(x.request.target))
+    path = canonical_path(origin_form(x.request.target))
     if len(path.query) > parts.config.limits.query_bytes and x.entry.kind != "proxy_cdn":
         limit = parts.config.limits.query_bytes
         raise ApiError(414, "uri_too_long", f"The query has {len(path.query)} bytes, the limit is {limit}.")
@@ -55,7 +55,7 @@ def _route_mount(parts: Parts, x: Exchange) -> None:
         x.match = x.plan.match(x.request.method, below)
 
 
-def _origin_form(target: str) -> str:
+def origin_form(target: str) -> str:
     """`/path?query`, also where a proxy sends `http://host/path?query`."""
     if target.startswith("/"):
         return target

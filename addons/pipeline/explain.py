@@ -3,47 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import SplitResult, urlsplit
 
+from addons.config import Config
+from addons.pipeline.answers import API_ROOT
+from addons.pipeline.begin import method_not_allowed, origin_form
 from addons.pipeline.errors import ApiError
-from addons.pipeline.matcher import covered
-from addons.pipeline.paths import CanonicalPath, canonical_path
+from addons.pipeline.forward import method_of, target_of
+from addons.pipeline.matcher import METHODS, covered
+from addons.pipeline.mounts import PUBLIC, MountTable
+from addons.pipeline.paths import BadPath, CanonicalPath, canonical_path
 from addons.pipeline.plan import ACCOUNT_NAMES, CompiledRule, Match, Plan, RuleRoute
 from addons.pipeline.steps import BoundStep
-from addons.pipeline.upstream import QueryMap
-
-DEFAULT_ROOT = "/api2/v2"
+from addons.pipeline.validate import check_query
 
 
-def explain(plan: Plan, method: str, target: str, *, mount: str = "/api") -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request as the gateway takes it. `mount`: `raw`, `envelope`, another mount, or `upstream`."""
+
+    method: str
+    path: CanonicalPath
+    mount: str
+
+
+def explain(plan: Plan, method: str, target: str, config: Config | None = None) -> dict[str, Any]:
     """Everything about one request as plain data, ready for JSON.
 
-    Keys: `request`, `params`, `candidates` (winner first), `winner` or None, `upstream` or None, `steps`, `nearest`
-    (only where no rule matches) and `error` (a path that no rule may serve). `mount`: prefix that is left out.
+    Keys: `request`, `dialect`, `canonical`, `params`, `candidates` (winner first), `winner` or None, `upstream` or None,
+    `steps`; where no rule matches `nearest` and `default`; where the request is refused `error`. `target` is a path or a
+    URL; one of upstream's is explained as the regular proxy serves it. `config` (default: all defaults) has the mounts.
     """
+    config = config if config is not None else Config()
+    out: dict[str, Any] = {"request": f"{method} {target}", "winner": None, "upstream": None}
     try:
-        path = _below(canonical_path(target), mount)
-        found = plan.match(method, path)
+        if method not in METHODS:
+            raise method_not_allowed(method, METHODS)
+        try:
+            asked = _asked(method, target, config)
+        except ValueError as error:
+            raise BadPath("it is no URL") from error
+        out["dialect"] = "envelope" if asked.mount == "envelope" else "raw"
+        if asked.mount in PUBLIC:
+            return {**out, "default": f"the gateway itself answers below `{getattr(config.mounts, asked.mount)}`"}
+        find = plan.match_upstream if asked.mount == "upstream" else plan.match
+        found = find(method, asked.path)
     except ApiError as error:
-        return {"request": f"{method} {target}", "winner": None, "error": {"status": error.status, **_body(error)}}
-    candidates = plan.candidates(method, path)
+        return {**out, "error": _error(error)}
+    return {**out, **_routed(plan, asked, found, config)}
+
+
+def _asked(method: str, target: str, config: Config) -> _Asked:
+    path, url = canonical_path(origin_form(target)), urlsplit(target)
+    if not target.startswith("/") and _is_upstream(url, config):
+        if not path.canonical.startswith(API_ROOT):
+            raise ApiError(404, "route_not_found", f"Only what is below {API_ROOT} goes to upstream.")
+        return _Asked(method, path, "upstream")
+    mount, below = MountTable(config.mounts).resolve(path)
+    return _Asked(method, below, mount or "raw")
+
+
+def _is_upstream(url: SplitResult, config: Config) -> bool:
+    """Whether the regular proxy takes this URL for one of upstream's."""
+    return url.hostname in config.upstream.direct_hosts or url.netloc == urlsplit(config.upstream.base_url).netloc
+
+
+def _routed(plan: Plan, asked: _Asked, found: Match | None, config: Config) -> dict[str, Any]:
+    path, rule = asked.path, found.rule if found else None
+    sent = {"method": method_of(rule, asked.method), "target": _target(asked, found)}
     out: dict[str, Any] = {
-        "request": f"{method} {target}",
         "canonical": _canonical(path, found),
         "params": dict(found.params) if found else {},
-        "candidates": [_candidate(route, serves, found) for route, serves in candidates],
-        "winner": _winner(found.rule) if found else None,
-        "upstream": _upstream(method, path, found),
-        "steps": _steps(found.rule) if found else {},
+        "candidates": _candidates(plan, asked, found),
+        "winner": _winner(rule) if rule else None,
+        "upstream": sent if rule is not None and rule.upstream is not None else None,
+        "steps": _steps(rule) if rule else {},
     }
-    if found is None:
+    if rule is None:
         out["nearest"] = [
             {**_rule(near.route), "distance": near.distance, "reason": near.reason}
-            for near in plan.nearest(method, path)
+            for near in plan.nearest(asked.method, path, upstream=asked.mount == "upstream")
         ]
-        out["default"] = _default(plan, path)
+        out["default"], live = _default(plan, asked)
+        out["upstream"] = sent if live else None
+    elif asked.mount != "upstream":
+        try:
+            check_query(path.query, rule.spec.params, datetime.now(UTC))
+        except ApiError as error:
+            out |= {"error": _error(error), "upstream": None}
+    if out["upstream"] is not None:
+        out["upstream"]["url"] = config.upstream.base_url + sent["target"]
     return out
+
+
+def _candidates(plan: Plan, asked: _Asked, found: Match | None) -> list[dict[str, Any]]:
+    if asked.mount != "upstream":
+        return [_candidate(r, serves, found) for r, serves in plan.candidates(asked.method, asked.path)]
+    reason = "its `upstream` is this request"
+    return [{**_rule(found.route), "won": True, "reason": reason}] if found else []
 
 
 def _canonical(path: CanonicalPath, found: Match | None) -> str:
@@ -51,13 +111,24 @@ def _canonical(path: CanonicalPath, found: Match | None) -> str:
     return path.canonical if upto is None else "/".join([*path.canonical.split("/")[: upto + 1], path.tail(upto)])
 
 
-def _body(error: ApiError) -> dict[str, Any]:
-    return {"code": error.code, "message": error.message}
+def _error(error: ApiError) -> dict[str, Any]:
+    more = {"errors": error.errors} if error.errors else {}
+    return {"status": error.status, "code": error.code, "message": error.message, **more}
 
 
-def _below(path: CanonicalPath, mount: str) -> CanonicalPath:
-    parts = tuple(part for part in mount.split("/") if part)
-    return path.without(len(parts)) if parts and path.segments[: len(parts)] == parts else path
+def _target(asked: _Asked, found: Match | None) -> str:
+    """What would go up; parts that only the account knows are shown by their names."""
+    path = asked.path
+    if asked.mount == "upstream":
+        return path.canonical + (f"?{path.query}" if path.query else "")
+    params: Mapping[str, str] = {
+        **{name: f"{{{name}}}" for name in ACCOUNT_NAMES},
+        **(found.params if found else {}),
+    }
+    target = target_of(found.rule if found else None, path, params)
+    for name in ACCOUNT_NAMES:
+        target = target.replace(f"%7B{name}%7D", f"{{{name}}}")
+    return target
 
 
 def _rule(route: RuleRoute) -> dict[str, Any]:
@@ -108,20 +179,6 @@ def _winner(rule: CompiledRule) -> dict[str, Any]:
     }
 
 
-def _upstream(method: str, path: CanonicalPath, found: Match | None) -> dict[str, str] | None:
-    if found is None or found.rule.upstream is None:
-        return None
-    rule, template = found.rule, found.rule.upstream
-    params: Mapping[str, str] = {**{name: f"{{{name}}}" for name in ACCOUNT_NAMES}, **found.params}
-    spec = rule.spec.query
-    static = [*template.fixed_query(params), *spec.default.items()]
-    query = QueryMap(spec.rename, frozenset(spec.drop), spec.values, static, spec.split).apply(path.query)
-    target = template.path(params) + (f"?{query}" if query else "")
-    for name in ACCOUNT_NAMES:
-        target = target.replace(f"%7B{name}%7D", f"{{{name}}}")
-    return {"method": method if template.method == "*" or method == "HEAD" else template.method, "target": target}
-
-
 def _steps(rule: CompiledRule) -> dict[str, Any]:
     blocks = {"request": rule.request, "steps": rule.steps, "present": rule.present}
     return {name: [_step(step) for step in steps] for name, steps in blocks.items() if steps}
@@ -141,11 +198,14 @@ def _step(step: BoundStep) -> dict[str, Any]:
     }
 
 
-def _default(plan: Plan, path: CanonicalPath) -> str:
+def _default(plan: Plan, asked: _Asked) -> tuple[str, bool]:
+    """What happens without a rule, and whether that goes upstream."""
+    path = asked.path
+    if asked.mount == "upstream":
+        return "passthrough as it is, with the login of the account that X-OFAPI-Account or the cookie names", True
     allowed = plan.allowed(path, sources=("computed", "media"))
     if allowed:
-        return f"405 method_not_allowed; allowed: {', '.join(allowed)}"
+        return f"405 method_not_allowed; allowed: {', '.join(allowed)}", False
     if len(path.segments) < 2:
-        return "404 route_not_found"
-    below = unquote(path.canonical).split("/", 2)[2]
-    return f"passthrough to {DEFAULT_ROOT}/{below}, if {path.segments[0]} is an account of the key's team"
+        return "404 route_not_found", False
+    return f"passthrough, if {path.segments[0]} is an account of the key's team; else 404", True

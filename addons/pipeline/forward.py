@@ -13,8 +13,11 @@ from addons.pipeline.exchange import Headers, UpstreamRequest
 from addons.pipeline.paths import encode_segment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from addons.pipeline.exchange import Exchange
     from addons.pipeline.parts import Parts
+    from addons.pipeline.paths import CanonicalPath
     from addons.pipeline.plan import CompiledRule
 
 
@@ -44,7 +47,7 @@ async def build(parts: Parts, x: Exchange) -> UpstreamRequest:
     if body and not x.request.body:
         headers.set("Content-Type", JSON_TYPE)
     request = UpstreamRequest(
-        _method(x, rule),
+        x.request.method if x.mount == "upstream" else method_of(rule, x.request.method),
         config.base_url + target,
         headers,
         body,
@@ -56,15 +59,9 @@ async def build(parts: Parts, x: Exchange) -> UpstreamRequest:
     return request
 
 
-def _method(x: Exchange, rule: CompiledRule | None) -> str:
-    method = x.request.method
-    if (
-        rule is None
-        or rule.upstream is None
-        or rule.upstream.method == "*"
-        or method == "HEAD"
-        or x.mount == "upstream"
-    ):
+def method_of(rule: CompiledRule | None, method: str) -> str:
+    """The upstream method for a client's: the rule's, but HEAD stays HEAD."""
+    if rule is None or rule.upstream is None or rule.upstream.method == "*" or method == "HEAD":
         return method
     return rule.upstream.method
 
@@ -78,24 +75,28 @@ def _target_as_sent(x: Exchange) -> str:
 
 
 def _target(x: Exchange, rule: CompiledRule | None) -> str:
-    """Path and query upstream: the rule's template, or `/{account}/x/y` → `/api2/v2/x/y`."""
     assert x.path is not None
+    try:
+        return target_of(rule, x.path, _params(x))
+    except KeyError as e:
+        name = str(e.args[0])
+        text = f"The account's `{name}` is not known yet. Run `ofapi sync` for this account, then try again."
+        raise ApiError(409, "conflict", text) from None
+
+
+def target_of(rule: CompiledRule | None, path: CanonicalPath, params: Mapping[str, str]) -> str:
+    """Path and query upstream: the rule's template, or `/{account}/x/y` → `/api2/v2/x/y`.
+
+    Raises KeyError for a part of the template that `params` lacks.
+    """
+    query = path.query
     if rule is None or rule.upstream is None:
-        path, static = API_ROOT + "/".join(encode_segment(s) for s in x.path.segments[1:]), []
+        below = API_ROOT + "/".join(encode_segment(s) for s in path.segments[1:])
     else:
-        params = _params(x)
-        try:
-            path, static = rule.upstream.path(params), rule.upstream.fixed_query(params)
-        except KeyError as e:
-            name = str(e.args[0])
-            text = f"The account's `{name}` is not known yet. Run `ofapi sync` for this account, then try again."
-            raise ApiError(409, "conflict", text) from None
-    query = x.path.query
-    if rule is not None:
-        spec = rule.spec.query
-        static = [*static, *spec.default.items()]
+        below, spec = rule.upstream.path(params), rule.spec.query
+        static = [*rule.upstream.fixed_query(params), *spec.default.items()]
         query = upstream.QueryMap(spec.rename, frozenset(spec.drop), spec.values, static, spec.split).apply(query)
-    return f"{path}?{query}" if query else path
+    return f"{below}?{query}" if query else below
 
 
 def _params(x: Exchange) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from addons.pipeline.matcher import METHODS, Matcher, Route, order
+from addons.pipeline.nearness import nearness
 from addons.pipeline.paths import CanonicalPath, Template, fill_text, names_in, parse_template
 from addons.pipeline.rule_models import MediaRules, RuleModel
 
@@ -115,10 +116,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A route that nearly matched; `distance` counts segments that differ, plus one for another method."""
+    """A route that nearly matched; `distance` as in `nearness.py`, which says what differs."""
 
     route: RuleRoute
-    distance: int
+    distance: float
     reason: str
 
 
@@ -197,36 +198,21 @@ class Plan:
             found.add("HEAD")
         return [m for m in METHODS if m in found]
 
-    def nearest(self, method: str, path: CanonicalPath, count: int = 5) -> list[Near]:
-        """The routes that come nearest to a path that nothing matched."""
-        return sorted((_near(r, method, path) for r in self._matcher.routes), key=_nearness(path))[:count]
+    def nearest(self, method: str, path: CanonicalPath, count: int = 5, *, upstream: bool = False) -> list[Near]:
+        """The routes (`upstream`: the upstream paths) that come nearest to a path, at most one of each rule."""
+        text, routes = "/".join(path.segments), (self._upstream if upstream else self._matcher).routes
+        found = [Near(route, *nearness(route, method, path.segments)) for route in routes]
+
+        def order_of(near: Near) -> tuple[float, float, str]:
+            alike = difflib.SequenceMatcher(None, near.route.template.text, text, autojunk=False).quick_ratio()
+            return near.distance, -alike, near.route.owner.id
+
+        best: dict[str, Near] = {}
+        for near in sorted(found, key=order_of):
+            best.setdefault(near.route.owner.id, near)
+        return list(best.values())[:count]
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
         """Active rules by source."""
         return Counter(rule.source for rule in self.rules if rule.active)
-
-
-def _near(route: RuleRoute, method: str, path: CanonicalPath) -> Near:
-    parts, segments = route.template.parts, path.segments
-    wrong = [
-        f"`{s}` is not `{p.text}`" for p, s in zip(parts, segments, strict=False) if p.kind == "literal" and p.text != s
-    ]
-    distance = len(wrong)
-    if len(parts) > len(segments) or (len(segments) > len(parts) and not route.template.has_rest):
-        distance += abs(len(parts) - len(segments))
-        wrong.append(f"it has {len(parts)} segments, the path {len(segments)}")
-    if not route.serves(method):
-        distance += 1
-        wrong.append(f"its method is {route.method}")
-    return Near(route, distance, "; ".join(wrong))
-
-
-def _nearness(path: CanonicalPath) -> Any:
-    text = "/".join(path.segments)
-
-    def key(near: Near) -> tuple[int, float, str]:
-        alike = difflib.SequenceMatcher(None, near.route.template.text, text, autojunk=False).quick_ratio()
-        return near.distance, -alike, near.route.owner.id
-
-    return key

@@ -86,39 +86,55 @@ def list_(
 @app.command("explain")
 def explain_(
     method: Annotated[str, typer.Argument(help="GET, POST, …")],
-    target: Annotated[str, typer.Argument(help="Path with query, for example /acct_x/fans/active?limit=5")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="Path with query, for example /acct_x/fans/active?limit=5, or a URL; one of upstream's, too."
+        ),
+    ],
     folder: DirOption = None,
 ) -> None:
     """Say which rule serves a request, and why. Also what would go upstream and what happens to the answer."""
     from addons.pipeline.explain import explain
 
-    found = explain(_load(folder), method.upper(), target)
+    given = target if target.startswith("/") or "://" in target else f"/{target}"
+    found = explain(_load(folder), method.upper(), given, open_config())
     emit(found, lambda: _show(found))
 
 
 def _show(found: dict[str, Any]) -> None:
-    if "error" in found:
-        error = found["error"]
-        sys.stdout.write(f"{found['request']}: {error['status']} {error['code']}\n{error['message']}\n")
-        return
-    winner = found["winner"]
-    if winner is None:
-        sys.stdout.write(f"{found['request']}: no rule\nwithout a rule: {found['default']}\n\nnearest rules:\n")
+    error, winner = found.get("error"), found["winner"]
+    if winner is not None:
+        console().print(f"[bold]{winner['id']}[/bold] · {winner['source']} · {winner['where']}", soft_wrap=True)
+        _show_winner(found, winner)
+    else:
+        sys.stdout.write(f"{found['request']}: no rule\n" if error is None else f"{found['request']}\n")
+    if error is not None:
+        sys.stdout.write(f"refused: {error['status']} {error['code']}: {error['message']}\n")
+    if "default" in found:
+        sys.stdout.write(f"without a rule: {found['default']}\n")
+    if found["upstream"]:
+        sys.stdout.write(f"upstream: {found['upstream']['method']} {found['upstream']['target']}\n")
+    if winner is not None:
+        _show_effects(found, winner)
+        sys.stdout.write("\ncandidates:\n")
+        table(found["candidates"], ["rule", "match", "reason", "where"])()
+    elif "nearest" in found:
+        sys.stdout.write("\nnearest rules:\n")
         table(found["nearest"], ["rule", "match", "distance", "reason", "where"], empty="no rules")()
-        return
-    out = console()
-    out.print(f"[bold]{winner['id']}[/bold] · {winner['source']} · {winner['where']}", soft_wrap=True)
+
+
+def _show_winner(found: dict[str, Any], winner: dict[str, Any]) -> None:
     sys.stdout.write(f"{winner['why']}\n")
     for name, value in (("parameters", found["params"]), ("handler", winner["handler"]), ("checks", winner["checks"])):
         if value:
             sys.stdout.write(f"{name}: {_inline(value)}\n")
-    if found["upstream"]:
-        sys.stdout.write(f"upstream: {found['upstream']['method']} {found['upstream']['target']}\n")
+
+
+def _show_effects(found: dict[str, Any], winner: dict[str, Any]) -> None:
     for observed in winner["observes"]:
         sys.stdout.write(f"observes {observed}\n")
     _show_steps(found["steps"])
-    sys.stdout.write("\ncandidates:\n")
-    table(found["candidates"], ["rule", "match", "reason", "where"])()
 
 
 def _inline(value: Any) -> str:
@@ -129,7 +145,8 @@ def _inline(value: Any) -> str:
 
 def _show_steps(blocks: dict[str, Any]) -> None:
     for block, steps in blocks.items():
+        name = "envelope" if block == "present" else block
         for number, step in enumerate(steps, 1):
-            tables = "; ".join(f"from {name}: {', '.join(columns)}" for name, columns in step["tables"].items())
-            text = f"{block} {number}: {step['id']} writes {', '.join(step['writes']) or 'nothing'}"
+            tables = "; ".join(f"from {source}: {', '.join(columns)}" for source, columns in step["tables"].items())
+            text = f"{name} {number}: {step['id']} writes {', '.join(step['writes']) or 'nothing'}"
             sys.stdout.write(f"{text}{f' ({tables})' if tables else ''}\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from addons.config import Config
 from addons.pipeline.check import Known
 from addons.pipeline.explain import explain
 from addons.pipeline.loader import load_rules
@@ -18,6 +19,7 @@ RULES = """\
   source: hybrid
   why: Fans.
   upstream: GET /api2/v2/subs?type=active
+  params: {limit: {type: int, max: 20}}
   query: {rename: {first_id: id}, drop: [fresh]}
   steps: [{addon: lookup, table: fans, each: '$.list[*]', by: {fan_id: id}, set: {lastReplyAt: last_reply_at}}]
 - {id: fan, match: 'GET /{account}/fans/{id}', source: passthrough, why: x, upstream: 'GET /api2/v2/users/{id}'}
@@ -45,7 +47,9 @@ def test_winner_and_losers(plan: Plan) -> None:
         ("any", "literal segments: 1, the winner has 2"),
         ("first", "its method is POST"),
     ]
-    assert found["upstream"] == {"method": "GET", "target": "/api2/v2/subs?type=active&limit=5&id=9"}
+    target = "/api2/v2/subs?type=active&limit=5&id=9"
+    assert found["upstream"] == {"method": "GET", "target": target, "url": f"https://onlyfans.com{target}"}
+    assert found["dialect"] == "envelope"
     assert found["steps"]["steps"][0]["tables"] == {"fans": ["fan_id", "last_reply_at"]}
     json.dumps(found)
 
@@ -70,14 +74,64 @@ def test_rest_is_shown_as_sent(plan: Plan) -> None:
 
 def test_no_rule(plan: Plan) -> None:
     """Without a match: the nearest rules, and what happens without a rule."""
-    found = explain(plan, "GET", "/acct_x/fan/active")
+    found = explain(plan, "GET", "/acct_x/fan/activ?x=1")
     assert found["winner"] is None
     assert found["nearest"][0]["rule"] == "fans-active"
-    assert found["default"].startswith("passthrough to /api2/v2/fan/active")
-    assert explain(plan, "POST", "/whoami")["default"] == "405 method_not_allowed; allowed: GET, HEAD"
-    assert explain(plan, "GET", "/nothing")["default"] == "404 route_not_found"
+    assert found["default"].startswith("passthrough")
+    assert found["upstream"]["target"] == "/api2/v2/fan/activ?x=1"
+    for method, target, default in (
+        ("POST", "/whoami", "405 method_not_allowed; allowed: GET, HEAD"),
+        ("GET", "/nothing", "404 route_not_found"),
+    ):
+        found = explain(plan, method, target)
+        assert (found["default"], found["upstream"]) == (default, None)
 
 
-def test_unsafe_path(plan: Plan) -> None:
-    """A path that is refused says so."""
-    assert explain(plan, "GET", "/acct_x/../y")["error"]["status"] == 400
+@pytest.mark.parametrize(
+    ("method", "target", "status", "code"),
+    [
+        ("GET", "/acct_x/../y", 400, "bad_request"),
+        ("GET", "http://[::1", 400, "bad_request"),
+        ("BREW", "/acct_x/fans/active", 405, "method_not_allowed"),
+        ("GET", "https://onlyfans.com/my/x", 404, "route_not_found"),
+        ("GET", "/acct_x/fans/active?limit=21", 422, "VALIDATION_ERROR"),
+    ],
+)
+def test_what_is_refused(plan: Plan, method: str, target: str, status: int, code: str) -> None:
+    """What never reaches upstream says why, as the gateway would."""
+    found = explain(plan, method, target)
+    assert (found["error"]["status"], found["error"]["code"]) == (status, code)
+    assert found["upstream"] is None
+
+
+@pytest.mark.parametrize(
+    ("target", "winner", "dialect"),
+    [
+        ("http://127.0.0.1:8080/acct_x/fans/7", "fan", "raw"),
+        ("https://api.fansapi.com/api/acct_x/fans/7", "fan", "envelope"),
+        ("https://onlyfans.com/api2/v2/subs?type=active", "fans-active", "raw"),
+        ("http://127.0.0.1:9999/api2/v2/y", None, "raw"),
+        ("http://127.0.0.1:7777/api2/v2/subs", "fans-active", "raw"),
+    ],
+)
+def test_urls(plan: Plan, target: str, winner: str | None, dialect: str) -> None:
+    """A URL of ours is explained by its path; one of upstream's by its upstream path, as the regular proxy does."""
+    config = Config.model_validate({"upstream": {"base_url": "http://127.0.0.1:7777"}})
+    found = explain(plan, "GET", target, config)
+    assert ((found["winner"] or {}).get("id"), found["dialect"]) == (winner, dialect)
+
+
+def test_straight_to_upstream(plan: Plan) -> None:
+    """What a client sends straight to upstream goes there as it is; without a rule, upstream paths are near."""
+    found = explain(plan, "GET", "https://onlyfans.com/api2/v2/subs?limit=99")
+    assert found["upstream"]["target"] == "/api2/v2/subs?limit=99"
+    found = explain(plan, "GET", "https://onlyfans.com/api2/v2/sub")
+    assert found["nearest"][0]["match"] == "GET /api2/v2/subs"
+
+
+def test_what_the_gateway_answers_itself(plan: Plan) -> None:
+    """Health, redirects, files and the hosted page belong to no rule."""
+    for target in ("/_ofapi/health", "/go/abc", "/cdn/x", "/connect/x"):
+        assert explain(plan, "GET", target)["default"].startswith("the gateway itself")
+    config = Config.model_validate({"mounts": {"envelope": "/v1"}})
+    assert explain(plan, "GET", "/v1/acct_x/fans/7", config)["winner"]["id"] == "fan"

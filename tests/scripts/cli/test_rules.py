@@ -53,7 +53,7 @@ def test_explain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "one · passthrough" in text
     assert "upstream: GET /api2/v2/one?limit=5" in text
-    assert run(["rules", "explain", "get", "/acct_x/two", "--dir", str(folder)]) == 0
+    assert run(["rules", "explain", "get", "acct_x/two", "--dir", str(folder)]) == 0
     assert "nearest rules" in capsys.readouterr().out
     assert run(["rules", "explain", "GET", "/a/../b", "--dir", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "bad_request"
@@ -66,10 +66,7 @@ def test_explain_with_broken_rules(folder: Path, capsys: pytest.CaptureFixture[s
     assert json.loads(capsys.readouterr().out)["error"] == "rules_invalid"
 
 
-def test_list_by_source(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`rules list --source` keeps the rules of one source, and refuses a word that is none."""
-    for source, count in (("passthrough", 1), ("hybrid", 0)):
-        assert run(["rules", "list", "--dir", str(folder), "--source", source, "--json"]) == 0
-        assert len(json.loads(capsys.readouterr().out)) == count
+def test_list_refuses_a_source_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistyped `--source` is wrong usage, not an empty list."""
     assert run(["rules", "list", "--dir", str(folder), "--source", "hybird", "--json"]) == 2
     assert "hybrid" in json.loads(capsys.readouterr().out)["message"]
