@@ -36,6 +36,13 @@ CASES: list[tuple[str, str, Any, str, Any]] = [
         "GET subscriptions/subscribers/latest?limit=10&startDate=2025-01-01&endDate=2025-01-02",
         None,
     ),
+    (
+        "statistics.yaml",
+        "GET statistics/subscriber-metrics?start_date=2025-01-01&end_date=2025-01-02&detailed=true&detailed_type=new",
+        None,
+        "GET subscriptions/subscribers/chart?startDate=2025-01-01&endDate=2025-01-02",
+        None,
+    ),
     ("users.yaml", "GET users/list?ids=1,2", None, "GET users/list?m[]=1&m[]=2", None),
     (
         "notifications.yaml",

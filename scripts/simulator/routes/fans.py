@@ -179,20 +179,6 @@ def subscriber_chart(call: Call) -> Any:
     }
 
 
-@route("GET /statistics/subscriber-metrics")
-def metrics(call: Call) -> Any:
-    start, end = call.dates()
-    spans = [span for fan in call.who.fans.values() for span in fan.spans if start <= span.start <= min(end, call.now)]
-    new = sum(span.action == "subscribe" for span in spans)
-    free = sum(span.price_cents == 0 for span in spans)
-    return {
-        "new_subscriptions": new,
-        "renewed_subscriptions": len(spans) - new,
-        "total_subscriptions": len(spans),
-        "detailed": {"paid_subscriptions": len(spans) - free, "free_subscriptions": free, "unknown_subscriptions": 0},
-    }
-
-
 def _set(call: Call, name: str, value: bool) -> Any:
     fan = call.fan()
     setattr(fan, name, value)
