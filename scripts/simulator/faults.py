@@ -78,7 +78,10 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault kind {self.kind!r}; known: {', '.join(sorted(KINDS))}")
-        self._path = re.compile(self.path)
+        try:
+            self._path = re.compile(self.path)
+        except re.error as problem:
+            raise ValueError(f"path {self.path!r} is no regular expression: {problem}") from problem
 
     def fits(self, method: str, path: str, host: str, account: int) -> bool:
         return (

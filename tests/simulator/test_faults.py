@@ -144,6 +144,12 @@ def test_matching(sim: Simulator, api: httpx.Client) -> None:
     assert api.get("/chats?limit=1").status_code == 200
 
 
+def test_a_path_that_is_no_expression(sim: Simulator) -> None:
+    """A fault that cannot match anything is refused when it is set, with the reason."""
+    answer = httpx.post(sim.url("/__sim__/faults"), json={"kind": "reset", "path": "("})
+    assert (answer.status_code, "regular expression" in answer.json()["error"]) == (400, True)
+
+
 def test_unknown_kind() -> None:
     """A kind that does not exist is refused, with those that do."""
     with pytest.raises(ValueError, match="latency"):

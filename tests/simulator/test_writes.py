@@ -161,8 +161,11 @@ def test_settings_and_money(api: httpx.Client, get: Get) -> None:
     assert get("/promotions", limit=1)["items"][0]["isFinished"] is True
     bundle = api.post("/subscriptions/bundles", json={"discount": 10, "duration": 12}).json()
     assert bundle in get("/subscriptions/bundles")
+    before = get("/payouts/balances")["payoutAvailable"]
     api.post("/payouts/requests", json={"amount": 50})
     assert get("/payouts/requests", limit=1)["list"][0]["amount"] == 50
+    assert get("/payouts/balances")["payoutAvailable"] == before - 50
+    assert api.post("/payouts/requests", json={"amount": before}).status_code == 400
     assert len(api.post("/users/social/buttons", json={"type": "tiktok", "value": "me", "label": "T"}).json()) == 3
 
 

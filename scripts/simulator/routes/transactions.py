@@ -14,6 +14,8 @@ from scripts.simulator.times import iso
 
 KINDS = {"subscribes": "subs", "tips": "tips", "post": "post", "chat_messages": "chat_messages", "stream": "stream"}
 
+FUNDS = 2500.5
+
 
 def newest_first(row: Transaction) -> float:
     return -row.created.timestamp()
@@ -147,12 +149,17 @@ def total_transactions(call: Call) -> Any:
     return {"total_amount": earned(rows)[0], "total_transactions": len(rows)}
 
 
+def _available(call: Call) -> float:
+    """What can be withdrawn: a fixed amount less what was asked for since the world was made."""
+    asked = sum(row["amount"] for row in call.who.payouts if row["at"] >= call.world.base)
+    return FUNDS - asked
+
+
 @route("GET /payouts/balances")
 def balances(call: Call) -> Any:
     pending = sum(row.net_cents for row in call.who.transactions if row.status == "loading")
-    out = sum(row["amount"] for row in call.who.payouts if row["state"] == "pending")
     return {
-        "payoutAvailable": 2500.5 - out if out < 2500 else 0.5,
+        "payoutAvailable": _available(call),
         "payoutPending": pending / 100,
         "minPayoutSumm": 20,
         "maxPayoutSumm": 5000.0,
@@ -215,6 +222,8 @@ def withdraw(call: Call) -> Any:
     amount = call.field("amount", default=0)
     if not isinstance(amount, int | float) or amount < 20:
         raise Fail(400, "Minimum payout is $20")
+    if amount > _available(call):
+        raise Fail(400, "Not enough funds")
     row = {
         "id": 4_100_000 + len(call.who.payouts),
         "amount": amount,
