@@ -45,11 +45,12 @@ def test_a_user_is_stored_as_a_fan_only_with_a_subscription(plan: Plan) -> None:
 
 
 def test_chats_fill_fans_and_their_last_messages(plan: Plan) -> None:
-    """The last message of a chat belongs to the chat's fan, whoever wrote it; a chat without one leaves no message."""
+    """The last message of a chat belongs to the chat's fan, whoever wrote it; a fan comes with what the fan spent."""
     last = {"id": 9, "fromUser": {"id": 1}, "createdAt": "2026-01-01T00:00:00+00:00", "isSentByMe": True, "price": 3}
     body = {"list": [{"withUser": FAN, "lastMessage": last}, {"withUser": {"id": 6}, "lastMessage": None}]}
     found = seen(plan, "chats-list", body)
-    assert [row["fan_id"] for row in found["fans"]] == [5, 6]
+    assert [row["fan_id"] for row in found["fans"]] == [5, 6, 5]
+    assert str(found["fans"][2]["total_spent"]) == "12.5"
     (message,) = found["messages"]
     assert (message["message_id"], message["fan_id"], message["from_user_id"], message["is_sent_by_me"]) == (
         9,
