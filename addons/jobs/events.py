@@ -1,28 +1,26 @@
 """Looking at accounts for news that a webhook wants, between syncs: notifications, newest messages, money, ended fans.
 
-Tips, bought messages, subscriptions and likes come from upstream's notifications, which name each once. The cursor moves
-in the transaction that writes the events, so that a crash neither loses nor doubles one.
+Each part has a cursor that says how far the last look came that reached its end, by upstream's own times and ids. So a
+gateway that was down catches up, and what traffic stored meanwhile hides nothing that came before it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from addons.jobs.registry import GiveUp, Job, JobKind, RetryLater
 from addons.jobs.sync import PAUSED
-from addons.jobs.upstream_client import Refused, SessionExpired, Unavailable
+from addons.jobs.upstream_client import Refused, SessionExpired, Unavailable, query_text
 from addons.pipeline.ingesting import ingest_sights
 from addons.pipeline.pagination import PageSpec, next_query
-from addons.webhooks import payloads
+from addons.webhooks import notified
+from addons.webhooks.notified import NOTIFIED, STREAM, member, rows_of, time_of
 from ofapi_store import outbox
-from ofapi_store.errors import BadValue
-from ofapi_store.queries import accounts, events, fans, messages, sync
-from ofapi_store.queries.events import NewEvent
-from ofapi_store.types import parse_time
+from ofapi_store.queries import accounts, events, fans, ingest, sync
+from ofapi_store.types import show_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -32,18 +30,50 @@ if TYPE_CHECKING:
     from addons.pipeline.services import Services
 
 KIND = "events.look"
-STREAM = "notifications"
+CHATS, MONEY, ENDED = "looks:chats", "looks:money", "looks:ended"
 PAGE = 100
-MAX_PAGES = 20
-CHAT_PAGES = 5
-ENDED_PAGES = 5
+MAX_PAGES = 200  # of one list: an upstream that ignores where to go on must end, too
+FANS_PAGE = 20
 ENDED_SINCE = timedelta(hours=48)
+ENDED_AGAIN = timedelta(minutes=15)  # between two questions about a fan whom upstream still calls active
+ENDED_ASKED = 20
 MONEY_SINCE = timedelta(days=2)
-NOTIFIED = frozenset(
-    {"tips.received", "messages.ppv.unlocked", "subscriptions.new", "subscriptions.renewed", "posts.liked"}
-)
+SKEW = timedelta(minutes=5)  # between upstream's clock and ours
 MESSAGES = frozenset({"messages.received", "messages.sent"})
-LOOKED_FOR = NOTIFIED | MESSAGES | {"transactions.new", "subscriptions.expired"}
+MONIES = frozenset({"transactions.new"})
+EXPIRED = frozenset({"subscriptions.expired"})
+LOOKED_FOR = NOTIFIED | MESSAGES | MONIES | EXPIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far looks have come: the newest time that was seen, and the ids of what was seen at that very second."""
+
+    at: datetime
+    ids: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(cls, value: Any) -> Mark | None:
+        at = time_of(value.get("at")) if isinstance(value, Mapping) else None
+        return cls(at, frozenset(value.get("ids") or ())) if at is not None else None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"at": show_time(self.at), "ids": sorted(self.ids)}
+
+    def is_news(self, row: Mapping[str, Any]) -> bool:
+        at = time_of(row.get("createdAt"))
+        return at is not None and (at > self.at or (at == self.at and row.get("id") not in self.ids))
+
+    def moved(self, rows: Iterable[Mapping[str, Any]]) -> Mark:
+        """With these rows seen, too."""
+        at, ids = self.at, set(self.ids)
+        for row in rows:
+            when, number = time_of(row.get("createdAt")), row.get("id")
+            if when is not None and when > at:
+                at, ids = when, set()
+            if when == at and isinstance(number, int):
+                ids.add(number)
+        return Mark(at, frozenset(ids))
 
 
 class Look:
@@ -55,76 +85,143 @@ class Look:
         self.account = client.account
         self.refused: dict[str, str] = {}
 
-    async def run(self, wanted: frozenset[str]) -> None:
-        """Raises SessionExpired, Unavailable."""
-        parts = (
+    async def run(self) -> None:
+        """What webhooks want of the account. Raises SessionExpired, Unavailable."""
+        parts: tuple[tuple[Collection[str], Callable[[datetime], Awaitable[None]]], ...] = (
             (NOTIFIED, self._notifications),
             (MESSAGES, self._messages),
-            ({"transactions.new"}, self._transactions),
-            ({"subscriptions.expired"}, self._ended),
+            (MONIES, self._transactions),
+            (EXPIRED, self._ended),
         )
         for names, part in parts:
-            if wanted & names:
+            since = await self._services.store.aread(self._since, names)
+            if since is not None:
                 try:
-                    await part()
+                    await part(since)
                 except Refused as e:
                     self.refused[part.__name__.strip("_")] = str(e)
 
-    async def _messages(self) -> None:
-        """Chats, newest first, and what is new in each. A page of chats is stored after its messages: no kill leaves a gap."""
-        row = await self._services.store.aread(accounts.by_id, self.account.id)
-        since = row.created_at.replace(microsecond=0) if row is not None else self._services.clock()
-        for page in range(CHAT_PAGES):
-            rule = self._client.rule("chats-list")
+    def _since(self, conn: Connection, names: Collection[str]) -> datetime | None:
+        """What is older than this is no news to anybody; None where no webhook wants any of it."""
+        row = accounts.by_id(conn, self.account.id)
+        now = self._services.clock()
+        wanted = events.wanted_since(conn, self.account.team_id, self.account.id, names, now=now)
+        return max(wanted, row.created_at.replace(microsecond=0)) if row is not None and wanted is not None else None
+
+    # messages
+
+    async def _messages(self, since: datetime) -> None:
+        """Chats with news, newest first, and all of their messages since the mark; cut short, it goes on at its page."""
+        rule = self._client.rule("chats-list")
+        position = await self._position(CHATS)
+        mark = Mark.of(position.get("done")) or Mark(since - timedelta(seconds=1))
+        newest, page = Mark.of(position.get("newest")) or mark, int(position.get("page", 0))
+        while page < MAX_PAGES:
             query: dict[str, str | int] = {"limit": PAGE, "offset": PAGE * page, "skip_users": "none"}
             reply = await self._client.ask(*self._client.target(rule, {}, query))
-            last = {_of(chat, "withUser").get("id"): _of(chat, "lastMessage") for chat in rows_of(reply.body)}
-            known = await self._known(one.get("id") for one in last.values())
-            fresh = [fan for fan, one in last.items() if one.get("id") not in known and _since(one, since)]
-            for fan in fresh:
-                await self._chat(str(fan), since)
+            lasts = [(member(chat, "withUser").get("id"), member(chat, "lastMessage")) for chat in rows_of(reply.body)]
+            for fan, last in lasts:
+                if mark.is_news(last):
+                    await self._chat(str(fan), mark.at)
             await ingest_sights(self._services, [self._client.sight(rule, {}, reply)])
-            if len(fresh) < len(last) or len(last) < PAGE:
-                return
+            newest, page = newest.moved(last for _, last in lasts), page + 1
+            more = next_query(PageSpec("offset", PAGE), f"limit={PAGE}", reply.body) is not None
+            if not more or not lasts or not mark.is_news(lasts[-1][1]):
+                break
+            await self._save(CHATS, {"done": mark.as_json(), "newest": newest.as_json(), "page": page})
+        await self._save(CHATS, {"done": newest.as_json()})
 
     async def _chat(self, fan: str, since: datetime) -> None:
-        """Messages, newest first, down to those that are known or from before the account was connected."""
-        rule, params = self._client.rule("messages-list"), {"chat_id": fan}
-        query: str | None = f"limit={PAGE}"
+        """Messages, newest first, down to those from before `since`."""
+        await self._walk("messages-list", {"chat_id": fan}, f"limit={PAGE}", PageSpec("cursor", PAGE), since)
+
+    # money
+
+    async def _transactions(self, since: datetime) -> None:
+        """Newest first, down to those from before the mark; the first page whole, for what comes late."""
+        mark = Mark.of((await self._position(MONEY)).get("done")) or Mark(since)
+        start = min(mark.at, self._services.clock()) - MONEY_SINCE
+        query = query_text({"limit": PAGE, "startDate": f"{start:%Y-%m-%d %H:%M:%S}"})
+        newest = await self._walk("transactions-list", {}, query, PageSpec("marker", PAGE), mark.at)
+        await self._save(MONEY, {"done": mark.moved(newest).as_json()})
+
+    async def _walk(
+        self, rule_id: str, params: Mapping[str, str], query: str, spec: PageSpec, since: datetime
+    ) -> list[dict[str, Any]]:
+        """Stores the rows of a list, newest first, until one is from before `since`; gives those of the first page."""
+        rule = self._client.rule(rule_id)
+        first: list[dict[str, Any]] | None = None
+        following: str | None = query
         for _ in range(MAX_PAGES):
-            reply = await self._client.ask(*self._client.target(rule, params, query))
-            rows = rows_of(reply.body)
-            known = await self._known(row.get("id") for row in rows)
-            query = next_query(PageSpec("cursor", PAGE), query or "", reply.body)
+            reply = await self._client.ask(*self._client.target(rule, params, following or ""))
             await ingest_sights(self._services, [self._client.sight(rule, params, reply)])
-            if query is None or any(row.get("id") in known or not _since(row, since) for row in rows):
-                return
+            rows = rows_of(reply.body)
+            first = rows if first is None else first
+            following = next_query(spec, following or "", reply.body)
+            if following is None or any(not notified.since(row, since) for row in rows):
+                break
+        return first or []
 
-    async def _known(self, ids: Iterable[Any]) -> set[int]:
-        wanted = {number for number in ids if isinstance(number, int)}
-        return set(await self._services.store.aread(messages.by_ids, self.account.id, wanted))
+    # ended subscriptions
 
-    async def _transactions(self) -> None:
-        since = self._services.clock() - MONEY_SINCE
-        await self._client.call("transactions-list", query={"limit": PAGE, "startDate": f"{since:%Y-%m-%d %H:%M:%S}"})
+    async def _ended(self, since: datetime) -> None:
+        """Fans whose time is over are asked for by name; of the others upstream's list tells.
 
-    async def _ended(self) -> None:
-        """Newest first, until a page holds none that ended within the time that is told late."""
-        oldest = self._services.clock() - ENDED_SINCE
-        for page in range(ENDED_PAGES):
-            reply = await self._client.call("fans-expired", query={"limit": 20, "offset": 20 * page})
-            ends = [_time(_of(row, "subscribedOnData").get("expiredAt")) for row in rows_of(reply.body)]
-            if not any(end is not None and end >= oldest for end in ends):
-                return
+        It is sorted by nothing that helps, so it is walked until it has shown as many new ones as its count has grown
+        by, the first time to its end.
+        """
+        now = self._services.clock()
+        oldest = max(since, now - ENDED_SINCE)
+        await self._ask_for_due(oldest, now)
+        before, count = (await self._position(ENDED)).get("expired"), await self._expired_count()
+        left = 0 if count is None else count - before if isinstance(before, int) else None
+        rule = self._client.rule("fans-expired")
+        for page in range(MAX_PAGES):
+            query = query_text({"limit": FANS_PAGE, "offset": FANS_PAGE * page})
+            reply = await self._client.ask(*self._client.target(rule, {}, query))
+            new = await self._newly_ended(rows_of(reply.body), oldest - SKEW, now + SKEW)
+            await ingest_sights(self._services, [self._client.sight(rule, {}, reply)])
+            left = None if left is None else left - new
+            more = next_query(PageSpec("offset", FANS_PAGE), query, reply.body) is not None
+            if not more or (left is not None and left <= 0):
+                break
+        if count is not None:
+            await self._save(ENDED, {"expired": count})
 
-    async def _notifications(self) -> None:
+    async def _ask_for_due(self, oldest: datetime, now: datetime) -> None:
+        due = await self._services.store.aread(
+            fans.ending, self.account.id, since=oldest, until=now, seen_before=now - ENDED_AGAIN, limit=ENDED_ASKED
+        )
+        for fan in due:
+            try:
+                await self._client.call("users-get", {"username": str(fan)})
+            except Refused:  # upstream knows no such user any more
+                row = {"fan_id": fan, "is_active": False}
+                await self._services.store.awrite(ingest.observe, "fans", self.account.id, [row], observed_at=now)
+
+    async def _expired_count(self) -> int | None:
+        """How many ended fans upstream counts; None where it does not say."""
+        try:
+            body = (await self._client.call("fans-counts")).json()
+        except (KeyError, Refused):
+            return None
+        count = member(member({"of": body}, "of"), "subscribers").get("expired")
+        return count if isinstance(count, int) else None
+
+    async def _newly_ended(self, rows: Iterable[Mapping[str, Any]], oldest: datetime, now: datetime) -> int:
+        """How many of these ended in that time without the store knowing it."""
+        ends = {row.get("id"): time_of(member(row, "subscribedOnData").get("expiredAt")) for row in rows}
+        recent = {i: at for i, at in ends.items() if isinstance(i, int) and at is not None and oldest <= at <= now}
+        known = await self._services.store.aread(fans.by_ids, self.account.id, recent)
+        told = [fan for fan in known.values() if not fan.is_active and fan.expired_at == recent[fan.fan_id]]
+        return len(recent) - len(told)
+
+    # notifications
+
+    async def _notifications(self, since: datetime) -> None:
         store = self._services.store
-        row = await store.aread(accounts.by_id, self.account.id)
-        if row is None:
-            return
-        cursor = await store.aread(sync.get, self.account.id, STREAM)
-        seen = int(cursor.position.get("id", 0)) if cursor is not None else 0
-        found = await self._newer(seen, row.created_at.replace(microsecond=0))
+        seen = int((await self._position(STREAM)).get("id", 0))
+        found = await self._newer(seen, since)
         if found:
             await store.awrite(
                 write_notifications, self.account.team_id, self.account.id, found, self._services.clock()
@@ -137,62 +234,31 @@ class Look:
         found: list[dict[str, Any]] = []
         for _ in range(MAX_PAGES):
             reply = await self._client.ask(*self._client.target(rule, {}, query))
-            rows = [row for row in rows_of(reply.body) if isinstance(row.get("id"), int)]
-            fresh = [row for row in rows if row["id"] > seen and _since(row, since)]
+            rows = notified.numbered(rows_of(reply.body))
+            fresh = [row for row in rows if row["id"] > seen and notified.since(row, since)]
             found += fresh
             if not rows or len(fresh) < len(rows):
                 break
             query["from_id"] = min(row["id"] for row in rows)
         return found
 
+    # cursors
+
+    async def _position(self, stream: str) -> Mapping[str, Any]:
+        cursor = await self._services.store.aread(sync.get, self.account.id, stream)
+        return cursor.position if cursor is not None else {}
+
+    async def _save(self, stream: str, position: Mapping[str, Any]) -> None:
+        now = self._services.clock()
+        await self._services.store.awrite(sync.save, self.account.id, stream, position, now=now)
+
 
 def write_notifications(
     conn: Connection, team_id: str, account_id: str, found: list[dict[str, Any]], now: datetime
 ) -> None:
-    """Events of notifications, oldest first, and the cursor."""
-    ids = {int(user["id"]) for one in found if isinstance((user := _of(one, "user")).get("id"), int)}
-    known = fans.by_ids(conn, account_id, ids)
-    new = []
-    for one in sorted(found, key=lambda row: int(row["id"])):
-        event, user = payloads.event_of(one), _of(one, "user")
-        if event is None:
-            continue
-        fan = known.get(user["id"]) if isinstance(user.get("id"), int) else None
-        parts = (
-            payloads.fan_parts(user["id"], fan, seen=user, previous_reply_at=fan.last_reply_at if fan else None)
-            if isinstance(user.get("id"), int)
-            else {"fan": None, "fanData": None}
-        )
-        body = payloads.notification(event, one, parts)
-        new.append(NewEvent(event, f"notification:{one['id']}", body, account_id, _time(one.get("createdAt"))))
-    events.emit_all(conn, team_id, new, now=now)
+    """Events of notifications, and the cursor: it moves in their transaction, so that a kill neither loses nor doubles one."""
+    notified.tell(conn, team_id, account_id, found, now)
     sync.save(conn, account_id, STREAM, {"id": max(int(one["id"]) for one in found)}, completed=True, now=now)
-
-
-def rows_of(body: bytes) -> list[dict[str, Any]]:
-    """The objects of a list that upstream sends bare or in `list`; none where it is something else."""
-    try:
-        data = json.loads(body, parse_float=Decimal)
-    except ValueError:
-        return []
-    rows = data.get("list") if isinstance(data, dict) else data
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _of(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = row.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _since(row: Mapping[str, Any], since: datetime) -> bool:
-    return (_time(row.get("createdAt")) or since) >= since
-
-
-def _time(value: Any) -> datetime | None:
-    try:
-        return parse_time(value).astimezone(UTC) if value is not None else None
-    except BadValue:
-        return None
 
 
 async def look(job: Job, services: Services) -> None:
@@ -201,11 +267,9 @@ async def look(job: Job, services: Services) -> None:
         client = await services.parts["upstream"].of(str(job.payload["account"]))
     except LookupError as e:
         raise GiveUp(str(e)) from e
-    account = client.account
-    wanted = await services.store.aread(events.wanted, account.team_id, account.id, now=services.clock())
     one = Look(services, client)
     try:
-        await one.run(wanted & LOOKED_FOR)
+        await one.run()
     except SessionExpired as e:
         raise GiveUp(str(e)) from e
     except Unavailable as e:

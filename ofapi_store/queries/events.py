@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -77,6 +77,14 @@ def wanted(conn: Connection, team_id: str, account_id: str, *, now: datetime | N
     """The events of an account that any webhook of the team wants: what is in nobody's list need not be worked out."""
     wishes = _wishes(conn, team_id, now or now_utc())
     return frozenset().union(*(wish.events for wish in wishes if wish.covers(account_id)))
+
+
+def wanted_since(
+    conn: Connection, team_id: str, account_id: str, names: Collection[str], *, now: datetime | None = None
+) -> datetime | None:
+    """Since when a webhook of the team wants one of these events of an account: what is older need not be looked for."""
+    wishes = _wishes(conn, team_id, now or now_utc())
+    return min((w.since for w in wishes if w.covers(account_id) and not w.events.isdisjoint(names)), default=None)
 
 
 def emit_all(conn: Connection, team_id: str, events: Sequence[NewEvent], *, now: datetime | None = None) -> int:

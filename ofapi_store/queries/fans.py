@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, func, or_, select
 
 from ofapi_store.models.observed import Fan
 from ofapi_store.queries.among import among
@@ -53,6 +53,21 @@ def by_ids(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> dict[in
     """The known ones of up to some thousand ids."""
     query = _SELECT.where(FANS.c.account_id == account_id, among(conn, FANS.c.fan_id, fan_ids))
     return {row.fan_id: row for row in (FanRow(*found) for found in conn.execute(query).all())}
+
+
+def ending(
+    conn: Connection, account_id: str, *, since: datetime, until: datetime, seen_before: datetime, limit: int
+) -> list[int]:
+    """Fans who should have ended in that time, yet were active when they were last seen, before `seen_before`."""
+    c = FANS.c
+    query = select(c.fan_id).where(
+        c.account_id == account_id,
+        c.expired_at >= since,
+        c.expired_at <= until,
+        c.is_active.is_(True),
+        or_(c.observed_at.is_(None), c.observed_at < seen_before),
+    )
+    return list(conn.execute(query.order_by(c.expired_at, c.fan_id).limit(limit)).scalars())
 
 
 def subscribed_since(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> dict[int, datetime]:

@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "limits": {"requests_per_minute": 100_000},
     "network": {"allow_private": ["127.0.0.0/8", "::1/128"]},
     "sync": {"interval_s": 0},
+    "webhooks": {"look_interval_s": 10},
     "jobs": {"poll_interval_s": 0.1},
 }
 
