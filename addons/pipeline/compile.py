@@ -57,9 +57,23 @@ class RuleCompiler:
             request=steps["request"],
             steps=steps["response"],
             present=steps["present"],
-            observe=_observe(model.observe, place.at("observe")),
+            observe=tuple(
+                self._observe(entry, i, model.id, names, place) for i, entry in enumerate(model.observe) if entry
+            ),
             templates=tuple(templates),
         )
+
+    def _observe(
+        self, entry: ObserveRule, index: int, rule_id: str, names: Counter[str], rule_place: Place
+    ) -> CompiledObserve:
+        place = rule_place.at("observe", index)
+        at = place.at("steps")
+        steps = self._steps(entry.steps, "observe", rule_id, names, at)
+        for step in steps:
+            if step.access.tables:
+                text = f"`{step.addon}` reads the store, and what is observed cannot wait for it"
+                at.at(step.index, "addon").wrong("bad-step", text, "use an addon that reads the body alone")
+        return compile_observe(entry, place, index, steps)
 
     def _steps(
         self, rules: Sequence[StepRule | None], where: str, rule_id: str, names: Counter[str], place: Place
@@ -132,10 +146,6 @@ def _upstream(model: RuleModel, templates: Sequence[tuple[str, Template]], place
             hint = did_you_mean(name, {*common, *ACCOUNT_NAMES}, what="parameters that every `match` has")
             here.wrong("unknown-parameter", f"`upstream` names `{{{name}}}`, which not every `match` has", hint)
     return upstream
-
-
-def _observe(entries: Sequence[ObserveRule | None], place: Place) -> tuple[CompiledObserve, ...]:
-    return tuple(compile_observe(entry, place.at(i), i) for i, entry in enumerate(entries) if entry is not None)
 
 
 def _excluded(model: RuleModel, place: Place) -> None:

@@ -33,6 +33,7 @@ class CompiledObserve:
     keep_null: bool = True
     when: FieldPath | None = None
     index: int = 0
+    steps: tuple[BoundStep, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -60,8 +61,13 @@ class CompiledObserve:
         return row
 
 
-def compile_observe(entry: ObserveRule, place: Place, index: int = 0) -> CompiledObserve:
-    """Compile one entry, number `index` of its rule; what cannot be compiled is noted at its place."""
+def compile_observe(
+    entry: ObserveRule, place: Place, index: int = 0, steps: tuple[BoundStep, ...] = ()
+) -> CompiledObserve:
+    """Compile one entry, number `index` of its rule; what cannot be compiled is noted at its place.
+
+    `steps`: those of the entry, as they were compiled.
+    """
     each = compile_path("$")
     try:
         each = compile_path(entry.each)
@@ -75,7 +81,7 @@ def compile_observe(entry: ObserveRule, place: Place, index: int = 0) -> Compile
             constants[column] = text[1:]
         else:
             paths[column] = _field(text, place.at("columns", column)) or ROW
-    return CompiledObserve(entry.into, each, paths, constants, entry.keep_null, when, index)
+    return CompiledObserve(entry.into, each, paths, constants, entry.keep_null, when, index, steps)
 
 
 def _field(text: str, place: Place) -> FieldPath | None:
@@ -92,20 +98,25 @@ def observed_rows(
     """Rows by table for one body; empty where the body is no JSON.
 
     Those of the rule's `steps` that need no rows of the store run first, so that what they set (the type of a
-    transaction) can be observed, too.
+    transaction) can be observed, too; then those of the entry, whose edits no client sees.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     try:
         doc = Document(body)
     except NotJson:
         return found
+    _apply(doc, steps, params)
+    for observe in observes:
+        _apply(doc, observe.steps, params)
+        rows = observe.rows(doc, params)
+        if rows:
+            found.setdefault(observe.table, []).extend(rows)
+    return found
+
+
+def _apply(doc: Document, steps: Sequence[BoundStep], params: Mapping[str, str]) -> None:
     x = StepContext(account=None, params=params, query={})
     for step in steps:
         if not step.access.tables:
             with contextlib.suppress(Exception), doc.transaction():
                 step.impl.apply(doc, x)
-    for observe in observes:
-        rows = observe.rows(doc, params)
-        if rows:
-            found.setdefault(observe.table, []).extend(rows)
-    return found

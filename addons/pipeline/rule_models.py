@@ -114,6 +114,9 @@ class ObserveRule(Strict):
         default=None, description="only objects with a value other than null or false here"
     )
     keep_null: bool = Field(default=True, description="false: a null in the body does not overwrite a stored value")
+    steps: list[StepRule] = Field(
+        default=[], description="edits that only `columns` sees, not the client; by addons that read the body alone"
+    )
 
 
 class PageRule(Strict):

@@ -60,6 +60,25 @@ def test_chats_fill_fans_and_their_last_messages(plan: Plan) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        ("Tip from <a href='x'>A</a>", "profile"),
+        ("TIP FROM A", "profile"),
+        ("Tip in chat from <a href='x'>A</a>", "chat"),
+        ("Tip on post from <a href='x'>A</a>", "post_all"),
+        ("Tip on stream from <a href='x'>A</a>", "stream"),
+        ("Tip in story from A", "story"),
+        ("Subscription from <a href='x'>A</a>", None),
+    ],
+)
+def test_the_source_of_a_tip_is_read_for_the_store_alone(plan: Plan, description: str, expected: str | None) -> None:
+    """From the description, in the steps of `observe`."""
+    body = {"list": [{"id": "t", "description": description}]}
+    (row,) = seen(plan, "transactions-list", body)["transactions"]
+    assert row["tips_source"] == expected
+
+
 def test_messages_belong_to_the_chat_of_the_path(plan: Plan) -> None:
     """The fan of a message is the one whose chat was asked for."""
     body = {"list": [{"id": 9, "fromUser": {"id": 5}, "createdAt": "2026-01-01T00:00:00+00:00", "isSentByMe": False}]}
