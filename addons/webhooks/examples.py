@@ -31,7 +31,15 @@ FAN_DATA: Mapping[str, Any] = {
     },
     "previous_reply_at": AT,
 }
-_USER = {"id": 123456789, "username": "fan123", "name": "Fan"}
+_USER = {
+    "view": "s",
+    "avatar": FAN["avatar"],
+    "avatarThumbs": {"c50": FAN["avatar"], "c144": FAN["avatar"]},
+    "id": 123456789,
+    "name": "Fan",
+    "username": "fan123",
+    "isVerified": False,
+}
 _FAN_PARTS = {"fan": FAN, "fanData": FAN_DATA}
 _LINK = '<a href="https://onlyfans.com/fan123">Fan</a>'
 
@@ -66,15 +74,27 @@ def _message(sender: Mapping[str, Any], *, mine: bool) -> dict[str, Any]:
         "media": [],
         "previews": [],
         "isTip": False,
+        "isReportedByMe": False,
+        "isCouplePeopleMedia": False,
+        "queueId": None,
+        "isMarkdownDisabled": False,
         "fromUser": sender,
         "isFromQueue": False,
-        "queueId": None,
+        "canUnsendQueue": False,
+        "unsendSecondsQueue": 86400,
         "isOpened": True,
         "isNew": not mine,
         "createdAt": AT,
         "changedAt": AT,
+        "cancelSeconds": 86400 if mine else 0,
         "isLiked": False,
+        "canPurchase": False,
+        "canPurchaseReason": "opened",
+        "canReport": not mine,
+        "canBePinned": True,
+        "isPinned": False,
         "isSentByMe": mine,
+        "releaseForms": [],
         **_FAN_PARTS,
     }
 
@@ -178,7 +198,11 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         SUBSCRIBER_LINK=_LINK,
         PRICE="$9.99",
     ),
-    "subscriptions.expired": {"user": _USER, "expiredAt": AT, **_FAN_PARTS},
+    "subscriptions.expired": {
+        "user": {name: _USER[name] for name in ("id", "username", "name")},
+        "expiredAt": AT,
+        **_FAN_PARTS,
+    },
     "posts.liked": _notification(
         "favorited",
         "favorited_post",

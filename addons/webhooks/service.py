@@ -11,7 +11,7 @@ from addons.pipeline.ingesting import add_on_observed
 from addons.pipeline.sessions import add_on_account_state
 from addons.webhooks import payloads
 from addons.webhooks.observed import ObservedEvents
-from ofapi_store.queries import accounts, events
+from ofapi_store.queries import accounts, auth, events
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -55,7 +55,14 @@ class AccountStates:
         row, event = accounts.by_id(conn, account_id), EVENT_OF_STATE.get(state)
         if row is not None and event is not None:
             fact = f"state:{state}:{row.updated_at:%Y%m%d%H%M%S%f}"
-            account_event(conn, account_id, event, fact=fact, now=self._clock())
+            account_event(conn, account_id, event, fact=fact, attempt=_last_login(conn, account_id), now=self._clock())
+
+
+def _last_login(conn: Connection, account_id: str) -> dict[str, Any] | None:
+    row = auth.last_of_account(conn, account_id)
+    if row is None:
+        return None
+    return {**auth.last_attempt(row), "started_at": row.started_at, "completed_at": row.completed_at}
 
 
 @asynccontextmanager

@@ -166,6 +166,13 @@ def open_of_account(conn: Connection, account_id: str) -> AttemptRow | None:
     return AttemptRow(*row) if row is not None else None
 
 
+def last_of_account(conn: Connection, account_id: str) -> AttemptRow | None:
+    """The newest attempt of an account; None where its login came another way."""
+    query = select(*_COLUMNS).where(ATTEMPTS.c.account_id == account_id)
+    row = conn.execute(query.order_by(ATTEMPTS.c.started_at.desc(), ATTEMPTS.c.id).limit(1)).first()
+    return AttemptRow(*row) if row is not None else None
+
+
 def move(
     conn: Connection, row: AttemptRow, now: datetime, *, event: str | None = None, work: bool = False, **values: Any
 ) -> AttemptRow:

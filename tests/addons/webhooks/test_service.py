@@ -16,7 +16,7 @@ from addons.webhooks.examples import EXAMPLES
 from addons.webhooks.service import account_event, opened
 from ofapi_store import testing
 from ofapi_store.engine import Store
-from ofapi_store.queries import accounts
+from ofapi_store.queries import accounts, auth
 from ofapi_store.queries.events import EVENTS
 from tests.addons.webhooks.conftest import Rig
 
@@ -73,6 +73,25 @@ def test_a_login_is_told_with_its_attempt(watched: Rig) -> None:
     assert payload.keys() == EXAMPLES[event].keys()
     assert payload["latestAuthAttempt"].keys() == EXAMPLES[event]["latestAuthAttempt"].keys()
     assert (payload["latestAuthAttempt"]["error_message"], payload["latestAuthAttempt"]["needs_otp"]) == ("no", True)
+
+
+async def test_a_lost_session_names_the_login_that_made_it(watched: Rig) -> None:
+    """`latestAuthAttempt` is the account's last login; without one, its fields are null."""
+    ids = []
+    with watched.store.write() as conn:
+        for _ in range(2):
+            ids.append(testing.make_account(conn, watched.team_id).id)
+        begun = auth.begin(conn, watched.team_id, ttl_s=60, now=watched.now, account_id=ids[0], method="raw_data")
+        auth.fail(conn, begun, "session_invalid", "no such session", watched.now)
+    async with opened(watched.services):
+        for account_id in ids:
+            with watched.store.write() as conn:
+                watched.services.parts["on_account_state"](conn, account_id, "session_expired")
+    failed, with_login, without = [payload["latestAuthAttempt"] for _, _, payload in told(watched)]
+    assert failed == with_login
+    assert with_login["error_message"] == "no such session"
+    assert without["started_at"] is None
+    assert with_login.keys() == without.keys() == EXAMPLES["accounts.session_expired"]["latestAuthAttempt"].keys()
 
 
 def test_an_unknown_account_is_no_error(watched: Rig) -> None:

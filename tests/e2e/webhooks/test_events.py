@@ -108,6 +108,7 @@ async def test_real_payloads_have_the_shape_of_the_samples(
         url = f"{gateway.base_url}/webhooks/{event}/example-payload"
         sample = (await asyncio.to_thread(httpx.get, url, headers=gateway.auth)).json()
         assert differences(sample, got.body) == [], event
+        assert got.body["payload"].keys() == sample["payload"].keys(), event
         assert got.body["account_id"] == gateway.account
         if "fan" in got.body["payload"]:
             assert isinstance(got.body["payload"]["fan"]["id"], str)
