@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import secrets
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from addons.logins.authenticator import Secret
-from addons.net.address_check import AddressPolicy
+from addons.net.address_check import AddressPolicy, literal
 from addons.pipeline.errors import ValidationFailed
 
 if TYPE_CHECKING:
@@ -148,14 +147,12 @@ def _custom(value: Any, config: Config, errors: Errors) -> str | None:
 
 def _host_ok(host: str, config: Config) -> bool:
     """Addresses are refused here; what a name leads to is checked when it is connected to."""
-    policy = AddressPolicy.of(map(str, config.network.allow_private))
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        name = host.lower().rstrip(".")
-        private = name == "localhost" or name.endswith((".localhost", ".local", ".internal"))
-        return bool(_HOST.fullmatch(host)) and (not private or policy.trusts(name))
-    return not policy.refuses(host)
+    policy, address = AddressPolicy.of(map(str, config.network.allow_private)), literal(host)
+    if address is not None:
+        return host.isascii() and not policy.refuses(address)
+    name = host.lower().rstrip(".")
+    private = name == "localhost" or name.endswith((".localhost", ".local", ".internal"))
+    return bool(_HOST.fullmatch(host)) and (not private or policy.trusts(name))
 
 
 def answer(body: Mapping[str, Any]) -> str | None:

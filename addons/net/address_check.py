@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+import unicodedata
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -99,6 +100,19 @@ class AddressPolicy:
         """Raises AddressRefused."""
         if self.refuses(address):
             raise AddressRefused(address)
+
+
+def literal(host: str) -> str | None:
+    """The address that a host is, None for a name: resolvers also take `127.1`, `2130706433`, `0x7f.1` and wide digits."""
+    text = unicodedata.normalize("NFKC", host).rstrip(".")
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(text))
+    except (OSError, ValueError):  # ValueError: NUL
+        return None
 
 
 def _embedded(address: IPAddress) -> IPAddress | None:

@@ -5,13 +5,12 @@ Names are judged when they are connected to (`address_check`); here only what ca
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from yarl import URL
 
-from addons.net.address_check import AddressPolicy
+from addons.net.address_check import AddressPolicy, literal
 
 if TYPE_CHECKING:
     from addons.config.working import Network
@@ -22,7 +21,7 @@ def problem(url: str, network: Network) -> str | None:
     schemes = ("https", "http") if network.allow_http else ("https",)
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
         URL(url)
     except ValueError:
         return "must be a valid URL."
@@ -30,15 +29,9 @@ def problem(url: str, network: Network) -> str | None:
         return f"must be a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}."
     if parts.username is not None or parts.password is not None:
         return "must not contain a user or password."
-    policy = AddressPolicy.of(network.allow_private)
-    if _is_address(host) and policy.refuses(host) and not policy.trusts(host):
+    if port == 0:
+        return "must have a port between 1 and 65535, or none."
+    policy, address = AddressPolicy.of(network.allow_private), literal(host)
+    if address is not None and policy.refuses(address) and not policy.trusts(host):
         return "must not lead to a private address."
     return None
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 
@@ -11,13 +12,12 @@ PREFIX = "whsec_"
 
 
 def standard_key(secret: str) -> bytes:
-    """The key that Standard Webhooks verifiers use: base64 after `whsec_`, else the secret's own bytes."""
+    """The key that Standard Webhooks verifiers use: base64 after `whsec_`, else the secret's own bytes. Never empty."""
+    key = b""
     if secret.startswith(PREFIX):
-        try:
-            return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-        except binascii.Error:
-            return secret.encode()
-    return secret.encode()
+        with contextlib.suppress(binascii.Error, ValueError):  # ValueError: not ASCII
+            key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    return key or secret.encode()
 
 
 def hex_signature(secret: str, body: bytes) -> str:

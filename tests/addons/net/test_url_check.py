@@ -17,6 +17,8 @@ from addons.net.url_check import problem
         "http://example.com:8080/a b?c={x}#y",
         "https://bücher.example/é",
         "https://8.8.8.8/",
+        "https://134744072/",
+        "https://12.example/",
         "https://localhost/",  # a name is judged when it is connected to
     ],
 )
@@ -42,6 +44,15 @@ def test_what_may_be_called(url: str) -> None:
         ("https://127.0.0.1/", "private address"),
         ("https://[::ffff:10.0.0.1]/", "private address"),
         ("http://169.254.169.254/latest", "private address"),
+        # spellings that resolvers take for an address
+        ("https://127.1/", "private address"),
+        ("https://2130706433/", "private address"),
+        ("https://0x7f.0.0.1/", "private address"),
+        ("https://0251.0376.0251.0376/", "private address"),
+        ("https://0/", "private address"),
+        ("https://\uff11\uff12\uff17.0.0.1/", "private address"),
+        ("https://127.0.0.1./", "private address"),
+        ("https://example.com:0/", "port"),
     ],
 )
 def test_what_may_not(url: str, why: str) -> None:

@@ -77,10 +77,8 @@ def test_a_login_is_told_with_its_attempt(watched: Rig) -> None:
 
 async def test_a_lost_session_names_the_login_that_made_it(watched: Rig) -> None:
     """`latestAuthAttempt` is the account's last login; without one, its fields are null."""
-    ids = []
     with watched.store.write() as conn:
-        for _ in range(2):
-            ids.append(testing.make_account(conn, watched.team_id).id)
+        ids = [testing.make_account(conn, watched.team_id).id for _ in range(2)]
         begun = auth.begin(conn, watched.team_id, ttl_s=60, now=watched.now, account_id=ids[0], method="raw_data")
         auth.fail(conn, begun, "session_invalid", "no such session", watched.now)
     async with opened(watched.services):

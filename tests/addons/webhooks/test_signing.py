@@ -36,4 +36,6 @@ def test_without_a_secret_nothing_is_signed():
 def test_a_secret_that_only_looks_like_base64_is_used_as_it_is():
     """Any text works as a secret; `whsec_` with broken base64 is not an error."""
     assert standard_key("whsec_%%%") == b"whsec_%%%"
+    assert standard_key("whsec_ü") == "whsec_ü".encode()
+    assert standard_key("whsec_") == b"whsec_", "nobody signs with an empty key"
     assert standard_key("plain") == b"plain"
