@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 USER_AGENT = "OnlyFansAPI.com/Webhook-Client"
 EPHEMERAL = frozenset({"users.typing", "users.online", "users.offline"})
 KEEPALIVE_S = 30.0
+STALE_S = 1.0  # an endpoint that closes a kept connection later than that has had its try
 _FIXED = [("Content-Type", "application/json"), ("User-Agent", USER_AGENT), ("Accept-Encoding", "identity")]
 
 
@@ -75,12 +76,21 @@ class Outcome:
         return self.error_type is None
 
 
+@dataclass(slots=True)
+class _Used:
+    """What a request went out on: `kept`, a connection from before, which the endpoint may have closed meanwhile."""
+
+    kept: bool = False
+
+
 class Sender:
     """Keep-alive connections to endpoints; to be made inside the event loop, closed by `close`."""
 
     def __init__(self, config: Config) -> None:
         hooks = config.webhooks
         self._keep = hooks.max_response_bytes
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_reuseconn.append(_note_kept)
         self._session = aiohttp.ClientSession(
             connector=GuardedConnector(
                 AddressPolicy.of(config.network.allow_private), limit=0, keepalive_timeout=KEEPALIVE_S
@@ -90,6 +100,7 @@ class Sender:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            trace_configs=[trace],
         )
 
     async def send(self, url: str | URL, secret: str | None, message: Message, timestamp: int) -> Outcome:
@@ -107,9 +118,16 @@ class Sender:
         """One request of any kind, judged the same way; never raises but for cancellation."""
         started = time.perf_counter()
         try:
-            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
-                text = await self._read(answer)
-                return _judge(answer, text, started)
+            while True:  # each kept connection fails once at most
+                used = _Used()
+                try:
+                    async with self._session.request(
+                        method, url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=used
+                    ) as answer:
+                        return _judge(answer, await self._read(answer), started)
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                    if not used.kept or time.perf_counter() - started > STALE_S:
+                        raise
         except Exception as e:
             kind, text = _problem(e)
             return Outcome(_ms(started), error_type=kind, error_message=_storable(text))
@@ -126,6 +144,10 @@ class Sender:
 
     async def close(self) -> None:
         await self._session.close()
+
+
+async def _note_kept(_session: object, context: Any, _params: object) -> None:
+    context.trace_request_ctx.kept = True
 
 
 def _storable(text: str) -> str:

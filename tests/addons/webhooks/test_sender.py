@@ -120,6 +120,30 @@ async def test_what_comes_back_is_judged_by_its_status(answer: bytes, kind: str 
     assert len(outcome.response or "") <= 4096
 
 
+async def test_a_connection_that_was_closed_meanwhile_is_no_failed_try() -> None:
+    """An endpoint that answers and closes without saying so: the next delivery goes out anew, and is tried once more only."""
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"}}")
+        if connections < 4:
+            writer.write(b"HTTP/1.1 200 ok\r\nContent-Length: 2\r\n\r\nok")
+            await writer.drain()
+            await reader.readuntil(b"}}")  # the next request is on its way when the connection goes
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    sender = Sender(Config.build({"network": {"allow_private": ["127.0.0.0/8"]}}))
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    outcomes = [await sender.send(url, None, MESSAGE, 1) for _ in range(5)]
+    await sender.close()
+    server.close()
+    assert [outcome.error_type for outcome in outcomes] == [None, None, None, "protocol", "protocol"]
+    assert connections == 5
+
+
 async def test_a_body_that_never_ends_is_left_alone_in_time() -> None:
     """The whole try is bounded by `total_timeout_s`, and its 2xx counts."""
 
