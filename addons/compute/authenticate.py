@@ -23,6 +23,8 @@ STARTED = "The login has been started. Poll polling_url every few seconds to fol
 
 async def start(call: Call) -> Answer:
     """`{attempt_id, message, polling_url[, mobile_auth_session_deeplink]}`."""
+    if call.key.client_session is not None:
+        return await _start_of_session(call, call.key.client_session)
     if call.key.account_ids is not None:
         raise Forbidden("This API key is restricted to some accounts, so it cannot connect others.")
     wanted = given.start(call.body, call.services.config)
@@ -34,6 +36,15 @@ async def start(call: Call) -> Answer:
     text = "Send the link to the creator, who logs in there; poll polling_url to follow it."
     shown = {**_started(call, row.id), "message": text, "mobile_auth_session_deeplink": link}
     return Answer(shown, bare=True)
+
+
+async def _start_of_session(call: Call, session_id: str) -> Answer:
+    """The one login of a client session: as its page would start it, with the session's name and proxy."""
+    session = await call.services.store.aread(auth_sessions.by_id, session_id)
+    if session is None:
+        raise NotFound("This client session is over. POST /client-sessions makes another.")
+    row = await Attempts(call.services).fill(session, given.of_session(call.body, call.services.config))
+    return Answer(_started(call, row.id), bare=True)
 
 
 async def poll(call: Call) -> Answer:
@@ -104,9 +115,13 @@ async def _renewed(call: Call, account: AccountRow, secret: Secret) -> Answer:
 
 
 async def _attempt(call: Call) -> AttemptRow:
-    """Raises NotFound for unknown ones, other teams' and those of accounts that the key may not use."""
-    row = await call.services.store.aread(auth.for_team, call.team.id, call.params["attempt_id"])
+    """Raises NotFound for unknown ones, other teams', and what the key or the client session may not see."""
+    store = call.services.store
+    row = await store.aread(auth.for_team, call.team.id, call.params["attempt_id"])
     allowed = call.key.account_ids
+    if row is not None and call.key.client_session is not None:
+        session = await store.aread(auth_sessions.by_id, call.key.client_session)
+        allowed = frozenset({row.account_id} if session is not None and session.attempt_id == row.id else ())
     if row is None or (allowed is not None and row.account_id not in allowed):
         raise NotFound("This login attempt does not exist. POST /authenticate starts one.")
     return row

@@ -60,6 +60,21 @@ def start(body: Mapping[str, Any], config: Config) -> Given:
     return Given(method, secret, proxy, shown, bool(body.get("force_connect")))
 
 
+def of_session(body: Mapping[str, Any], config: Config) -> Secret:
+    """The body of `POST /authenticate` with a client session's token: what a creator gives, nothing that a team decides."""
+    errors: Errors = {}
+    if body.get("auth_type") == "mobile_app":
+        _wrong(errors, "auth_type", "The auth type field must be email_password or raw_data for a client session.")
+    for name in ("force_connect", "proxyCountry", "customProxy"):
+        if body.get(name):
+            _wrong(errors, name, f"The {name} field is not allowed for a client session.")
+    if errors:
+        raise ValidationFailed(errors)
+    wanted = start(body, config).secret
+    assert wanted is not None
+    return wanted
+
+
 def credentials(body: Mapping[str, Any]) -> Secret:
     """E-mail and password, or a session: what replaces the login of an account. Raises ValidationFailed."""
     errors: Errors = {}

@@ -41,6 +41,8 @@ async def admit(parts: Parts, x: Exchange) -> None:
 
 async def _admit_key(parts: Parts, x: Exchange) -> None:
     x.principal = await auth.authenticate(x.request.headers, parts.directory)
+    if not (x.match is not None and x.match.rule.spec.client_sessions):
+        auth.check_key(x.principal)
     team = x.principal.team
     rate = x.state["rate"] = parts.limiter.hit(team.id, team.requests_per_minute)
     account_id = _account_id(x)

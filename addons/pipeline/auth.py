@@ -91,6 +91,12 @@ async def authenticate(headers: Headers, directory: Directory) -> Principal:
     return found
 
 
+def check_key(principal: Principal) -> None:
+    """Raises Forbidden for the token of a client session."""
+    if principal.key.client_session is not None:
+        raise Forbidden("A client session's token may only start and follow its one login. Use an API key.")
+
+
 def check_scope(principal: Principal, method: str) -> None:
     """Raises Forbidden unless the key may use `method`: GET needs read, DELETE delete, all else write."""
     needed = _SCOPE.get(method, "write")

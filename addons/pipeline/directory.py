@@ -9,11 +9,13 @@ from cachetools import LRUCache
 
 from addons.pipeline.exchange import AccountContext, ApiKey, Login, Principal, Team
 from ofapi_store.errors import SecretError
-from ofapi_store.queries import accounts, keys
+from ofapi_store.queries import accounts, auth_sessions, keys
+from ofapi_store.types import now_utc
 
 if TYPE_CHECKING:
     from ofapi_store.engine import Store
     from ofapi_store.queries.accounts import AccountRow
+    from ofapi_store.queries.teams import TeamRow
     from ofapi_store.secrets import SecretBox
 
 log = structlog.get_logger(__name__)
@@ -30,10 +32,21 @@ class StoreDirectory:
     async def principal(self, token_hash: str) -> Principal | None:
         found = await self._store.aread(keys.by_token_hash, token_hash)
         if found is None:
-            return None
-        k, t = found.key, found.team
+            return await self._client_session(token_hash)
+        k = found.key
         key = ApiKey(k.id, k.name, k.team_id, k.created_at, k.last_used_at, k.account_ids, k.scopes)
-        return Principal(Team(t.id, t.name, t.slug, t.requests_per_minute), key)
+        return Principal(_team(found.team), key)
+
+    async def _client_session(self, token_hash: str) -> Principal | None:
+        found = await self._store.aread(auth_sessions.with_team, token_hash, now_utc())
+        if found is None:
+            return None
+        session, team = found
+        scopes = frozenset({"read", "write"})
+        key = ApiKey(
+            session.id, session.display_name, team.id, session.created_at, None, frozenset(), scopes, session.id
+        )
+        return Principal(_team(team), key)
 
     async def account(self, account_id: str) -> AccountContext | None:
         row = await self._store.aread(accounts.by_id, account_id)
@@ -74,3 +87,7 @@ class StoreDirectory:
                 self._secrets.decrypt(proxy) if proxy else None,
             )
         return self._logins[key]
+
+
+def _team(row: TeamRow) -> Team:
+    return Team(row.id, row.name, row.slug, row.requests_per_minute)

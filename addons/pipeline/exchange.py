@@ -169,7 +169,10 @@ class Team:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """`account_ids` None: every account of the team. `scopes`: subset of {read, write, delete}."""
+    """`account_ids` None: every account of the team. `scopes`: subset of {read, write, delete}.
+
+    `client_session`: the id of the session whose token this is, which may start and follow one login and nothing else.
+    """
 
     id: str
     name: str
@@ -178,6 +181,7 @@ class ApiKey:
     last_used_at: datetime | None
     account_ids: frozenset[str] | None = None
     scopes: frozenset[str] = frozenset({"read", "write", "delete"})
+    client_session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

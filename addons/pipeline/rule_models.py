@@ -184,6 +184,9 @@ class RuleModel(Strict):
         default=None,
         description="forwarded rules: handler that stores what upstream's success means, before the answer goes out",
     )
+    client_sessions: bool = Field(
+        default=False, description="whether the token of a client session may be used instead of an API key"
+    )
     args: dict[str, JsonValue] = Field(default={}, description="settings that `handler` or `then` gets")
     credits: int | None = Field(default=None, ge=0, description="cost of one request; default: config's table")
     timeout_s: float | None = Field(default=None, gt=0, le=3600, description="longest wait for upstream")

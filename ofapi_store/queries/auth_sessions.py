@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from ofapi_store.ids import new_id, new_token, token_hash
 from ofapi_store.models.auth import ClientSession
+from ofapi_store.queries.teams import TEAMS, TeamRow
 from ofapi_store.secrets import SecretBox
 
 SESSIONS: Table = ClientSession.__table__  # type: ignore[assignment]
@@ -34,6 +35,7 @@ class SessionRow:
 
 
 _COLUMNS = [SESSIONS.c[name] for name in SessionRow.__slots__]
+_WITH_TEAM = select(*_COLUMNS, *TEAMS.c).join_from(SESSIONS, TEAMS, TEAMS.c.id == SESSIONS.c.team_id)
 
 
 def create(
@@ -72,6 +74,14 @@ def by_token(conn: Connection, token: str, now: datetime) -> SessionRow | None:
     where = (SESSIONS.c.token_hash == token_hash(token), SESSIONS.c.expires_at > now)
     row = conn.execute(select(*_COLUMNS).where(*where)).first()
     return SessionRow(*row) if row is not None else None
+
+
+def with_team(conn: Connection, hashed: str, now: datetime) -> tuple[SessionRow, TeamRow] | None:
+    """The session of a token's hash, while its time lasts, with its team."""
+    row = conn.execute(_WITH_TEAM.where(SESSIONS.c.token_hash == hashed, SESSIONS.c.expires_at > now)).first()
+    if row is None:
+        return None
+    return SessionRow(*row[: len(_COLUMNS)]), TeamRow(*row[len(_COLUMNS) :])
 
 
 def by_id(conn: Connection, session_id: str) -> SessionRow | None:

@@ -180,19 +180,49 @@ def test_mobile_app_and_mail(client: OnlyFansAPI, bed: Bed) -> None:
 
 
 def test_client_session(client: OnlyFansAPI, bed: Bed) -> None:
-    """The token opens one login; it is no API key, and after its login it starts no other."""
+    """The token opens the page of one login and nothing of the API beyond it; after its login it starts no other."""
     made = client.client_sessions.create(display_name="Anna", client_reference_id="crm-17")
     assert made.data is not None
     token = str(made.data.token)
     assert (token[:9], made.data.display_name, made.data.client_reference_id) == ("ofapi_cs_", "Anna", "crm-17")
     page = f"{bed.stack.base_url}/connect/{token}"
-    assert bed.api.get("/accounts", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+    assert bed.api.get("/accounts", headers={"Authorization": f"Bearer {token}"}).status_code == 403
     login = {"email": bed.owner.email, "password": PASSWORD}
     assert bed.api.post(f"{page}/start", json=login).status_code == 200
     done = until(lambda: bed.api.get(f"{page}/status").json(), lambda found: found["state"] == "authenticated")
     row = next(r for r in bed.api.get("/accounts").json() if r["id"] == done["account"]["id"])
     assert (row["display_name"], row["client_reference_id"]) == ("Anna", "crm-17")
     assert bed.api.post(f"{page}/start", json=login).json()["error"] == "link_used"
+
+
+def test_a_client_session_logs_in_by_the_api(bed: Bed) -> None:
+    """Its token starts, follows and finishes its one login, as `POST /authenticate` does, and may do nothing else."""
+    made = bed.api.post("/client-sessions", json={"display_name": "Anna", "client_reference_id": "crm-18"}).json()
+    token = {"headers": {"Authorization": f"Bearer {made['data']['token']}"}}
+    stranger = bed.api.post("/authenticate", json={"auth_type": "mobile_app"}).json()["attempt_id"]
+    login = {"email": f"otp+{bed.owner.email}", "password": PASSWORD}
+    for field in ("force_connect", "customProxy", "proxyCountry"):
+        value = {"force_connect": True, "customProxy": {"host": "1.2.3.4", "port": 80}, "proxyCountry": "us"}[field]
+        refused = bed.api.post("/authenticate", json={**login, field: value}, **token)
+        assert (refused.status_code, list(refused.json()["errors"])) == (422, [field])
+    assert bed.api.post("/authenticate", json={"auth_type": "mobile_app"}, **token).status_code == 422
+    attempt = bed.api.post("/authenticate", json=login, **token).json()["attempt_id"]
+    until(lambda: bed.api.get(f"/authenticate/{attempt}", **token).json()["state"], "needs-otp".__eq__)
+    assert bed.api.put(f"/authenticate/{attempt}", json={"code": CODE}, **token).status_code == 200
+    until(lambda: bed.api.get(f"/authenticate/{attempt}", **token).json()["state"], "authenticated".__eq__)
+    assert bed.api.post("/authenticate", json=login, **token).json()["error"] == "link_used"
+    account = bed.api.get(f"/authenticate/{attempt}").json()["account"]["id"]
+    row = next(r for r in bed.api.get("/accounts").json() if r["id"] == account)
+    assert (row["display_name"], row["client_reference_id"]) == ("Anna", "crm-18")
+    assert bed.api.get(f"/authenticate/{stranger}", **token).status_code == 404
+    forbidden = [("GET", "/whoami"), ("GET", f"/{account}/fans/all"), ("DELETE", f"/accounts/{account}")]
+    forbidden += [
+        ("POST", f"/authenticate/{account}/reauthenticate"),
+        ("POST", "/client-sessions"),
+        ("GET", "/nothing"),
+    ]
+    for method, path in forbidden:
+        assert bed.api.request(method, path, **token).status_code == 403, path
 
 
 def test_other_teams_see_nothing(bed: Bed) -> None:

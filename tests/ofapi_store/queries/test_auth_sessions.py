@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from ofapi_store.engine import Store
+from ofapi_store.ids import token_hash
 from ofapi_store.queries import auth_sessions
 from ofapi_store.queries.teams import TeamRow
 from ofapi_store.secrets import SecretBox
@@ -23,6 +24,15 @@ def test_tokens_are_stored_as_hashes(store: Store, team: TeamRow) -> None:
         assert auth_sessions.by_token(conn, token, NOW) == row == auth_sessions.by_id(conn, row.id)
         assert auth_sessions.by_token(conn, token + "x", NOW) is None
         assert auth_sessions.by_token(conn, token, ENDS) is None
+
+
+def test_a_token_names_its_team_while_its_time_lasts(store: Store, team: TeamRow) -> None:
+    """For requests with the token in place of an API key."""
+    with store.write() as conn:
+        row, token = auth_sessions.create(conn, team.id, display_name="Anna", now=NOW, expires_at=ENDS)
+        assert auth_sessions.with_team(conn, token_hash(token), NOW) == (row, team)
+        assert auth_sessions.with_team(conn, token_hash(token), ENDS) is None
+        assert auth_sessions.with_team(conn, token_hash("x"), NOW) is None
 
 
 def test_tokens_that_are_shown_again_are_encrypted(store: Store, team: TeamRow, secret_box: SecretBox) -> None:
