@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from datetime import datetime
 
@@ -14,6 +15,8 @@ _TOKEN_BYTES = 32
 _TOKEN_LENGTH = 43  # base 62 digits that hold 32 bytes
 
 TOKEN_PREFIX = "ofapi_"  # noqa: S105
+TOKENS = re.compile(rf"{TOKEN_PREFIX}(?:cs_)?[0-9A-Za-z]{{{_TOKEN_LENGTH}}}")
+"""Keys and tokens of ours in a text that is going to be written down."""
 
 
 def new_id(prefix: str, length: int = 24) -> str:

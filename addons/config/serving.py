@@ -84,6 +84,9 @@ class Mounts(Section):
     redirect: Mount = Field("/go", description="Public redirects of smart links.")
     cdn: Mount = Field("/cdn", description="Cached media files.")
     connect: Mount = Field("/connect", description="Hosted page where a creator connects an account.")
+    embed: Mount = Field(
+        "/embed-auth", description="The same page, at the path where the npm package @onlyfansapi/auth opens it."
+    )
     internal: Mount = Field("/_ofapi", description="Health, metrics, signed downloads.")
 
 

@@ -7,7 +7,8 @@
     GET  auth.js            for sites that open the page in a frame
     GET  assets/{name}
 
-The token is all that a caller needs; it can start and follow one login and nothing else.
+The same below the mount `embed`, where the npm package @onlyfansapi/auth looks for the page. The token is all that a
+caller needs; it can start and follow one login and nothing else.
 """
 
 from __future__ import annotations
@@ -106,10 +107,18 @@ class ConnectPage:
             last = auth.last_attempt(row)
             shown |= {"state": row.state, "progress": row.progress, "lastAttempt": last}
             if row.state == "authenticated":
-                account = await self._services.store.aread(accounts.by_id, row.account_id)
-                username = account.username if account is not None else None
-                shown["account"] = {"id": row.account_id, "username": username}
+                shown["account"] = await self._account(row.account_id)
         return json_response(200, dumps(shown), [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")])
+
+    async def _account(self, account_id: str) -> dict[str, Any]:
+        """What the frame's owner hears of whom it connected, in the words of the official frame library."""
+        store = self._services.store
+        row = await store.aread(accounts.by_id, account_id)
+        data = (await store.aread(accounts.user_data, [account_id])).get(account_id) or {}
+        username = row.username if row is not None else None
+        shown = {name: data.get(name) for name in ("id", "username", "name", "email")}
+        person = {**shown, "username": username, "avatar_url": data.get("avatar")}
+        return {"id": account_id, "username": username, "onlyfans_data": person}
 
     def _asset(self, name: str) -> Response:
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
@@ -179,6 +188,7 @@ def _origin(url: str) -> str:
 @asynccontextmanager
 async def opened(services: Services) -> AsyncIterator[None]:
     """Registers the mount, and who logs accounts in again by themselves (`addons.assemble`)."""
-    services.parts.setdefault("mounts", {})["connect"] = ConnectPage(services)
+    page = ConnectPage(services)
+    services.parts.setdefault("mounts", {}).update(connect=page, embed=page)
     add_on_account_state(services, Renewal(services))
     yield

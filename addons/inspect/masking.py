@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ofapi_store.ids import TOKENS
+
 MASK = "***"
 _MASK = MASK.encode()
 HEADERS = frozenset(
@@ -66,7 +68,7 @@ def mask_target(target: str) -> str:
         path, _, query = target.partition("?")
         masked = _FORM.sub(rb"\g<1>" + _MASK, query.encode("utf-8", "surrogateescape"))
         target = f"{path}?{masked.decode('utf-8', 'surrogateescape')}"
-    return _TOKEN_PATHS.sub(rf"\g<1>{MASK}", target)
+    return TOKENS.sub(MASK, _TOKEN_PATHS.sub(rf"\g<1>{MASK}", target))
 
 
 def mask_body(body: bytes, path: str) -> bytes:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from ofapi_store.ids import TOKENS
+
 if TYPE_CHECKING:
     from addons.pipeline.exchange import Exchange
 
@@ -46,12 +48,12 @@ def fields(x: Exchange, seconds: float) -> dict[str, Any]:
 
 
 def shown_path(x: Exchange) -> str:
-    """The path without its query; below the token mounts without the token, which opens what it names."""
+    """The path without its query, and without tokens, which open what they name."""
     path = x.request.target.partition("?")[0]
-    if x.mount in ("connect", "redirect", "cdn"):
+    if x.mount in ("connect", "embed", "redirect", "cdn"):
         return f"{x.state.get('prefix', '')}/…"
     if x.mount == "internal" and x.path is not None and len(x.path.segments) > 1:  # a signed link to an export
         return f"{x.state.get('prefix', '')}/{x.path.segments[0]}/…"
     if x.match is not None and x.match.rule.source == "media":
         return x.match.rule.id  # the path holds a signed URL
-    return path[:500]
+    return TOKENS.sub("***", path)[:500]

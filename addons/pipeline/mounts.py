@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from addons.config.serving import Mounts as MountConfig
     from addons.pipeline.paths import CanonicalPath
 
-PUBLIC = frozenset({"internal", "redirect", "cdn", "connect"})
+PUBLIC = frozenset({"internal", "redirect", "cdn", "connect", "embed"})
 """Mounts whose requests carry no API key: they answer to everyone, or to the bearer of a token in the path."""
 
 

@@ -5,6 +5,8 @@
   const root = location.pathname.replace(/\/+$/, "");
   const byId = (id) => document.getElementById(id);
   const POLL_MS = 1500;
+  const OFFLINE = "The connection failed. Check your network, and try again.";
+  const framed = window.parent !== window;
   const STEPS = ["login", "progress", "code", "face", "done", "failed"];
   const WORDS = {
     started: "Connecting to OnlyFans …",
@@ -16,9 +18,12 @@
   let told = false;
   let shown = "";
 
+  // A step that comes up gets the focus, for who listens instead of looking; the first one leaves it where it is.
   function show(step) {
+    const before = shown;
     shown = step;
     for (const name of STEPS) byId("step-" + name).hidden = name !== step;
+    if (before && before !== step) byId(step === "code" ? "code" : "step-" + step).focus({ preventScroll: step !== "code" });
   }
 
   function error(text) {
@@ -45,7 +50,7 @@
       options.headers = { "Content-Type": "application/json" };
       options.body = JSON.stringify(body);
     }
-    const answer = await fetch(root + path, options);
+    const answer = await fetch(root + path, options).catch(() => { throw new Error(OFFLINE); });
     const data = await answer.json().catch(() => ({}));
     if (!answer.ok) throw Object.assign(new Error(data.message || "Something failed. Try again."), { data, status: answer.status });
     return data;
@@ -53,7 +58,7 @@
 
   // The site that shows this page in a frame hears of the end, in the words of the official frame library.
   function tell(type, payload) {
-    if (told || window.parent === window) return;
+    if (told || !framed) return;
     told = true;
     window.parent.postMessage({ type, payload }, "*");
   }
@@ -70,9 +75,12 @@
     }
     if (status.state === "authenticated") {
       error("");
-      byId("done").textContent = "Connected" + (status.account.username ? " as " + status.account.username : "") + ".";
+      const { id, username, onlyfans_data } = status.account;
+      byId("done").textContent = "Connected" + (username ? " as " + username : "") + ".";
+      byId("close-hint").hidden = framed;
+      byId("continue").hidden = !framed;
       show("done");
-      tell("onlyfansapi.auth.success", { accountId: status.account.id, username: status.account.username, response: status });
+      tell("onlyfansapi.auth.success", { accountId: id, username, onlyfansData: onlyfans_data, response: status });
       return;
     }
     if (status.state === "failed") {
@@ -93,10 +101,7 @@
       byId("code-text").textContent = status.state === "needs-app-otp"
         ? "Enter the code that your authenticator app shows."
         : "Enter the code that OnlyFans sent to your phone" + (ending ? " ending in " + ending : "") + ".";
-      if (byId("step-code").hidden) {
-        show("code");
-        byId("code").focus();
-      }
+      show("code");
     } else {
       error("");
       byId("progress").textContent = WORDS[status.progress] || "One moment …";
@@ -132,8 +137,7 @@
       try {
         const status = await call(path, body());
         form.reset();
-        byId("step-code").hidden = true;
-        shown = "";
+        byId("password").type = "password";
         render(status);
       } catch (problem) {
         const errors = (problem.data && problem.data.errors) || {};
@@ -146,9 +150,13 @@
     });
   }
 
+  const TABS = ["password", "session"];
+
   function choose(name) {
-    for (const one of ["password", "session"]) {
-      byId("tab-" + one).setAttribute("aria-selected", String(one === name));
+    for (const one of TABS) {
+      const tab = byId("tab-" + one);
+      tab.setAttribute("aria-selected", String(one === name));
+      tab.tabIndex = one === name ? 0 : -1;
       byId("form-" + one).hidden = one !== name;
     }
   }
@@ -160,8 +168,22 @@
 
   const values = (form, names) => () => Object.fromEntries(names.map((name) => [name, form.elements[name].value]));
 
-  byId("tab-password").addEventListener("click", () => choose("password"));
-  byId("tab-session").addEventListener("click", () => choose("session"));
+  for (const [at, name] of TABS.entries()) {
+    const tab = byId("tab-" + name);
+    tab.addEventListener("click", () => choose(name));
+    tab.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1, Home: -at, End: TABS.length - 1 - at }[event.key];
+      if (step === undefined) return;
+      event.preventDefault();
+      const next = TABS[(at + step + TABS.length) % TABS.length];
+      choose(next);
+      byId("tab-" + next).focus();
+    });
+  }
+  byId("show-password").addEventListener("change", (event) => {
+    byId("password").type = event.target.checked ? "text" : "password";
+  });
+  byId("continue").addEventListener("click", () => window.parent.postMessage({ type: "onlyfansapi.auth.continue" }, "*"));
   byId("cookies").addEventListener("input", (event) => {
     const id = cookie(event.target.value, "auth_id");
     if (id) byId("auth_id").value = id;

@@ -37,6 +37,12 @@ def test_headers() -> None:
         ("/connect/tok_123?x=1", "/connect/***?x=1"),
         ("/a/token/b", "/a/token/b"),
         ("/a?x=\udcff&token=\udcfe", "/a?x=\udcff&token=***"),  # bytes that are no UTF-8, as the engine shows them
+        (f"/elsewhere/ofapi_cs_{'a1B' * 14}x/status", "/elsewhere/***/status"),
+        (f"/x/ofapi_{'a1B' * 14}x", "/x/***"),
+        (
+            "/media/uploads/ofapi_media_0123456789abcdef0123456789abcdef",
+            "/media/uploads/ofapi_media_0123456789abcdef0123456789abcdef",
+        ),
     ],
 )
 def test_targets(target: str, shown: str) -> None:

@@ -24,10 +24,12 @@ async def test_no_key_cookie_query_or_token_is_logged(bench: Bench) -> None:
     async def page(_: object) -> object:
         return json_answer({})
 
-    bench.services.parts["mounts"] = {"connect": page, "redirect": page, "internal/exports": page}
+    bench.services.parts["mounts"] = {"connect": page, "embed": page, "redirect": page, "internal/exports": page}
     with capture_logs() as lines:
         await bench.raw("{a}/x/y?password=hunter2", headers={"Cookie": "sess=abc123"})
         await bench.raw("connect/ofapi_cs_secret", token=None)
+        await bench.raw("embed-auth/ofapi_cs_secret", token=None)
+        await bench.raw(f"elsewhere/{bench.token}", token=None)
         await bench.raw("_ofapi/exports/f00.signature/team/file.csv", token=None)
         await bench.raw("whoami", token="wrongkey")
     text = repr(lines)

@@ -125,6 +125,21 @@ class Browser:
             raise RuntimeError(f"{expression}: {found['exceptionDetails'].get('exception', {}).get('description')}")
         return found["result"].get("value")
 
+    async def frame_js(self, expression: str) -> Any:
+        """The same in the page's first frame."""
+        tree = (await self.send("Page.getFrameTree"))["frameTree"]
+        frame = tree["childFrames"][0]["frame"]["id"]
+        world = await self.send("Page.createIsolatedWorld", {"frameId": frame})
+        options = {"expression": expression, "returnByValue": True, "contextId": world["executionContextId"]}
+        found = await self.send("Runtime.evaluate", options)
+        if "exceptionDetails" in found:
+            raise RuntimeError(f"{expression}: {found['exceptionDetails'].get('exception', {}).get('description')}")
+        return found["result"].get("value")
+
+    async def press(self, key: str) -> None:
+        for kind in ("keyDown", "keyUp"):
+            await self.send("Input.dispatchKeyEvent", {"type": kind, "key": key, "code": key})
+
     async def wait(self, expression: str) -> None:
         """Until it is true; navigation under way counts as not yet."""
         end = asyncio.get_running_loop().time() + WAIT_S

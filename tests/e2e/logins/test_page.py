@@ -120,6 +120,58 @@ async def test_in_a_frame(bed: Bed, browser: Browser) -> None:
     assert str(await browser.js("window.heard.accountId")).startswith("acct_")
 
 
+async def test_where_the_npm_package_looks_for_it(bed: Bed, browser: Browser) -> None:
+    """`/embed-auth/{token}` in a frame of 500 pixels, its messages with the package's fields, and Continue at the end."""
+    token = (await asyncio.to_thread(page, bed)).rpartition("/")[2]
+    await browser.open(bed.host)
+    await browser.js("window.heard = []; window.addEventListener('message', e => heard.push([e.origin, e.data]))")
+    src = f"{bed.stack.base_url}/embed-auth/{token}"
+    frame = f"const f = document.createElement('iframe'); f.src = {src!r}; f.style = 'width: 350px; height: 500px; border: 0'"
+    await browser.js(f"(() => {{ {frame}; document.body.append(f); }})()")
+    login = {"email": bed.owner.email, "password": PASSWORD}
+    answer = await asyncio.to_thread(httpx.post, f"{src}/start", json=login)
+    assert answer.status_code == 200
+    await browser.wait("window.heard.length")
+    ((origin, message),) = await browser.js("heard")
+    assert (origin, message["type"]) == (bed.stack.base_url, "onlyfansapi.auth.success")
+    person = message["payload"]["onlyfansData"]
+    assert (person["id"], person["username"], person["email"]) == (bed.owner.id, bed.owner.username, bed.owner.email)
+    assert person.keys() == {"id", "username", "email", "avatar_url", "name"}
+    assert message["payload"]["username"] == bed.owner.username
+    assert await browser.frame_js("document.documentElement.scrollWidth <= innerWidth")
+    await browser.frame_js("document.getElementById('continue').click()")
+    await browser.wait("window.heard.length === 2")
+    assert await browser.js("heard[1][1].type") == "onlyfansapi.auth.continue"
+
+
+async def test_by_keyboard_and_screen_reader(bed: Bed, browser: Browser) -> None:
+    """Tabs turn by arrow keys, each field names its error, and a step that comes up has the focus."""
+    await browser.open(await asyncio.to_thread(page, bed))
+    await browser.wait_for("form-password")
+    nodes = "[...document.querySelectorAll('input:not([type=checkbox]), textarea')]"
+    assert await browser.js(
+        f"{nodes}.every(e => e.labels.length && document.getElementById(e.name && 'error-' + e.name))"
+    )
+    assert await browser.js(
+        f"{nodes}.every(e => e.getAttribute('aria-describedby').split(' ').includes('error-' + e.name))"
+    )
+    await browser.js("document.getElementById('tab-password').focus()")
+    await browser.press("ArrowRight")
+    await browser.wait_for("form-session")
+    assert await browser.js("document.activeElement.id") == "tab-session"
+    await browser.press("ArrowRight")
+    await browser.wait_for("form-password")
+    await browser.click("#show-password")
+    assert await browser.js("document.getElementById('password').type") == "text"
+    await give(browser, f"otp+{bed.owner.email}", PASSWORD)
+    await browser.wait_for("form-code")
+    assert await browser.js("document.activeElement.id") == "code"
+    await browser.fill("code", CODE)
+    await browser.click("#form-code button")
+    await browser.wait_for("done")
+    assert await browser.js("document.activeElement.id") == "step-done"
+
+
 async def test_unknown_links(bed: Bed, browser: Browser) -> None:
     """A link that does not work says so in plain words."""
     await browser.open(f"{bed.stack.base_url}/connect/ofapi_cs_unknown")
