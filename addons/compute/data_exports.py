@@ -68,7 +68,7 @@ async def create(call: Call) -> Answer:
         "type": row.type,
         "status": row.status,
         "start_date": row.start_at,
-        "end_date": row.end_at,
+        "end_date": row.last_at,
         "file_type": row.file_type,
         "created_at": row.created_at,
         "requires_scraping": row.requires_walk,
@@ -113,7 +113,7 @@ async def start(call: Call) -> Answer:
         raise InsufficientCredits(e.needed, e.balance) from e
     if started is None:
         raise await _conflict(call, row, "started", f"Only an export in {exports.CALCULATED} can be.")
-    balance = await call.services.store.aread(ledger.balance, call.team.id)
+    balance = await _balance(call)
     text = f"The export was started; {started.charged} credits were charged."
     data = {"id": started.id, "status": started.status, "message": text}
     credits = {"used": started.charged, "balance": balance, "note": _price_note(call)}
@@ -127,7 +127,17 @@ async def cancel(call: Call) -> Answer:
     if gone is None:
         raise await _conflict(call, row, "cancelled", "Only an export that is under way can be.")
     back = f" {row.charged} credits were given back." if row.charged else ""
+    await _balance(call)
     return Answer({"id": gone.id, "status": gone.status, "message": f"The export was cancelled.{back}"})
+
+
+async def _balance(call: Call) -> int:
+    """Of now, in the answer's counters, too."""
+    meter = call.services.parts.get("meter")
+    if meter is None:
+        return await call.services.store.aread(ledger.balance, call.team.id)
+    found: int = await meter.reread(call.team.id)
+    return found
 
 
 async def retry(call: Call) -> Answer:
@@ -220,7 +230,7 @@ def _shown(call: Call, row: ExportRow, of: list[ExportAccount]) -> dict[str, Any
         "type": row.type,
         "status": row.status,
         "start_date": row.start_at,
-        "end_date": row.end_at,
+        "end_date": row.last_at,
         "file_type": row.file_type,
         "total_rows": row.total_rows,
         "rows_processed": row.rows_processed,

@@ -6,6 +6,7 @@ an engine makes itself cannot stream.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from aiohttp import web
 
 from addons.exports.files import MOUNT, ExportFiles, LinkEnded
 from addons.media.answers import error, link_ended, no_such_file
+from addons.media.serving import Version, answer
 from addons.pipeline.errors import ApiError
 from addons.pipeline.exchange import Headers, UpstreamRequest
 
@@ -70,15 +72,21 @@ class ExportServer:
             path = self._files.opened(request.rel_url.raw_path, time.time())
         except LinkEnded:
             return error(link_ended())
-        if path is None or not path.is_file():
+        try:
+            file = path.open("rb") if path is not None else None
+        except OSError:
+            file = None
+        if path is None or file is None:
             return error(no_such_file())
+        found = os.fstat(file.fileno())
+        version = Version(found.st_size, f'"{found.st_mtime_ns:x}-{found.st_size:x}"', int(found.st_mtime))
         headers = {
             "Content-Type": KINDS[path.suffix],
             "Content-Disposition": f'attachment; filename="{path.name}"',
             "Cache-Control": "private, no-store",
             "X-Content-Type-Options": "nosniff",
         }
-        return web.FileResponse(path, headers=headers)
+        return answer(request, file, version, headers)
 
 
 async def _no_banner(_request: web.Request, response: web.StreamResponse) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,7 +16,7 @@ from addons.jobs.upstream_client import Unavailable, UpstreamClient, query_text
 from addons.pipeline.ingesting import ingest_sights
 from addons.pipeline.pagination import PageKind, PageSpec, next_query
 from ofapi_store.errors import BadValue
-from ofapi_store.types import parse_time, to_json
+from ofapi_store.types import parse_time, to_cents, to_json
 
 if TYPE_CHECKING:
     from addons.pipeline.services import Services
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 Emit = Callable[[Row], None]
+Page = list[Row] | Exception | None
 
 DAY = timedelta(days=1)
+PAGES_AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ async def payouts(walk: Walk) -> None:
             walk.emit(
                 {
                     "payout_id": dig(row, "id"),
-                    "amount": dig(row, "amount"),
+                    "amount": _money(dig(row, "amount")),
                     "currency": dig(row, "currency"),
                     "state": dig(row, "state"),
                     "invoice_id": dig(row, "invoiceId"),
@@ -120,7 +124,7 @@ async def followings(walk: Walk) -> None:
                     "username": dig(row, "username"),
                     "name": dig(row, "name"),
                     "is_active": dig(row, "subscribedBy"),
-                    "subscribe_price": _first(dig(row, "currentSubscribePrice"), dig(row, "subscribePrice")),
+                    "subscribe_price": _money(_first(dig(row, "currentSubscribePrice"), dig(row, "subscribePrice"))),
                     "subscribed_at": since,
                     "expires_at": _first(dig(row, "subscribedByData.expiredAt"), dig(row, "subscribedByExpireDate")),
                     "last_seen_at": dig(row, "lastSeen"),
@@ -161,14 +165,49 @@ async def media_vault(walk: Walk) -> None:
 
 
 async def chat_messages(walk: Walk) -> None:
-    """The newest chats first, of each the newest messages first, up to `maxMessages` in all."""
-    messages = _Messages(walk, int(walk.scope.options["maxMessages"]))
-    slots = walk.services.config.sync.max_parallel
+    """The newest chats first, of each the newest messages first, up to `maxMessages` in all: the same rows each time."""
+    left = int(walk.scope.options["maxMessages"])
     async for chats in _chats(walk):
-        for at in range(0, len(chats), slots):
-            if messages.left <= 0:
+        async with aclosing(_in_order(walk, chats)) as pages:
+            async for rows in pages:
+                for row in rows[:left]:
+                    walk.emit(row)
+                left -= len(rows)
+                if left <= 0:
+                    return
+
+
+async def _in_order(walk: Walk, chats: Sequence[Mapping[str, Any]]) -> AsyncGenerator[list[Row]]:
+    """Pages of messages, chat after chat; the chats that follow are asked meanwhile, some pages ahead at most."""
+    rest, under_way = iter(chats), deque[tuple[asyncio.Task[None], asyncio.Queue[Page]]]()
+    try:
+        while True:
+            while len(under_way) < walk.services.config.sync.max_parallel and (chat := next(rest, None)) is not None:
+                queue: asyncio.Queue[Page] = asyncio.Queue(PAGES_AHEAD)
+                under_way.append((asyncio.ensure_future(_fill(queue, walk, chat)), queue))
+            if not under_way:
                 return
-            await _together(messages.chat(chat) for chat in chats[at : at + slots])
+            while (page := await under_way[0][1].get()) is not None:
+                if isinstance(page, Exception):
+                    raise page
+                yield page
+            under_way.popleft()
+    finally:
+        tasks = [task for task, _ in under_way]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _fill(queue: asyncio.Queue[Page], walk: Walk, chat: Mapping[str, Any]) -> None:
+    """None is the end; what goes wrong is told there, too."""
+    try:
+        async for rows in _messages_of(walk, chat):
+            await queue.put(rows)
+    except Exception as e:
+        await queue.put(e)
+    else:
+        await queue.put(None)
 
 
 async def _chats(walk: Walk) -> AsyncIterator[list[Mapping[str, Any]]]:
@@ -189,25 +228,20 @@ async def _chats(walk: Walk) -> AsyncIterator[list[Mapping[str, Any]]]:
             return
 
 
-@dataclass(slots=True)
-class _Messages:
-    walk: Walk
-    left: int
-
-    async def chat(self, user: Mapping[str, Any]) -> None:
-        skip = self.walk.scope.options.get("skipMassMessages")
-        params = {"chat_id": str(user["id"])}
-        async for body in self.walk.pages("messages-list", "cursor", 100, params):
-            for row in listed(body):
-                at = moment(row.get("createdAt"))
-                if at is not None and at < self.walk.scope.start:
-                    return
-                if not self.walk.within(at) or (skip and row.get("isFromQueue")):
-                    continue
-                if self.left <= 0:
-                    return
-                self.left -= 1
-                self.walk.emit(_message(row, user))
+async def _messages_of(walk: Walk, user: Mapping[str, Any]) -> AsyncIterator[list[Row]]:
+    """Pages of a chat's messages of the period."""
+    skip = walk.scope.options.get("skipMassMessages")
+    async for body in walk.pages("messages-list", "cursor", 100, {"chat_id": str(user["id"])}):
+        rows, older = listed(body), False
+        wanted: list[Row] = []
+        for row in rows:
+            at = moment(row.get("createdAt"))
+            older = older or (at is not None and at < walk.scope.start)
+            if walk.within(at) and not (skip and row.get("isFromQueue")):
+                wanted.append(_message(row, user))
+        yield wanted
+        if older:
+            return
 
 
 def _message(row: Mapping[str, Any], user: Mapping[str, Any]) -> Row:
@@ -219,7 +253,7 @@ def _message(row: Mapping[str, Any], user: Mapping[str, Any]) -> Row:
         "fan_name": dig(user, "name"),
         "from_fan": not mine if mine is not None else str(dig(row, "fromUser.id")) == str(user["id"]),
         "text": dig(row, "text"),
-        "price": dig(row, "price"),
+        "price": _money(dig(row, "price")),
         "is_free": dig(row, "isFree"),
         "is_opened": dig(row, "isOpened"),
         "is_tip": dig(row, "isTip"),
@@ -229,19 +263,16 @@ def _message(row: Mapping[str, Any], user: Mapping[str, Any]) -> Row:
     }
 
 
-async def _together(work: Iterable[Any]) -> None:
-    """All at once; the first problem ends the others and is raised as it is."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 def _first(*values: Any) -> Any:
     return next((v for v in values if v is not None), None)
+
+
+def _money(value: Any) -> Any:
+    """With two places, as amounts from the store; what is no amount in cents as it came."""
+    try:
+        return Decimal(to_cents(value)).scaleb(-2) if value is not None else None
+    except BadValue:
+        return value
 
 
 def _number(value: Any) -> Any:

@@ -23,18 +23,19 @@ from typing import Protocol, Self
 
 type Cell = str | int | Decimal | bool | datetime | None
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# what hides a formula or is one: blanks of any width, marks without width, control characters; wide forms of = + - @
+_HIDDEN = r"\s\x00-\x1f\x7f-\xa0\u00ad\u034f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
+_RUN = r"=+\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(rf"[\t\r\n]|[{_HIDDEN}]*[{_RUN}]")
 XLSX_MAX_ROWS = 1_048_575  # one of 1,048,576 is the header
 _XLSX_MAX_TEXT = 32_767
 PART = ".part"
-_NEEDS_CARE = re.compile("^[=+\\-@\t\r \u00a0\ufeff]|[\x00\ud800-\udfff]")  # a million cells pass, few need more
+_NEEDS_CARE = re.compile(rf"^[{_HIDDEN}{_RUN}]|[\x00\ud800-\udfff]")  # a million cells pass, few need more
 
 
 def neutralise(text: str) -> str:
-    """Text that a spreadsheet shows and never runs. Leading blanks do not hide a formula."""
-    if text.startswith(_FORMULA_STARTS) or text.lstrip(" \u00a0\ufeff").startswith(_FORMULA_STARTS):
-        return "'" + text
-    return text
+    """Text that a spreadsheet shows and never runs. What leads a formula does not hide it."""
+    return "'" + text if _FORMULA.match(text) else text
 
 
 def _plain(value: Cell) -> str | int | Decimal:

@@ -118,6 +118,12 @@ class Meter:
         known = await self._look(team_id)
         return known.balance - known.unwritten
 
+    async def reread(self, team_id: str) -> int:
+        """The same, after a debit that was booked past this meter: what answers say of the balance is from now on right."""
+        if (known := self._known.get(team_id)) is not None:
+            known.at = float("-inf")
+        return await self.balance(team_id)
+
     def last_balance(self, team_id: str) -> int:
         """The same without a look at the store; 0 for a team never seen."""
         known = self._known.get(team_id)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, exists, func, insert, select, update
@@ -81,6 +81,11 @@ class ExportRow:
     updated_at: datetime
     completed_at: datetime | None
     failed_at: datetime | None
+
+    @property
+    def last_at(self) -> datetime:
+        """The last moment of the period, as it was asked for: a day as its last second."""
+        return self.end_at - timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +345,7 @@ def _tell(conn: Connection, row: ExportRow, at: datetime) -> None:
         "type": row.type,
         "file_type": row.file_type,
         "start_date": show_time(row.start_at),
-        "end_date": show_time(row.end_at),
+        "end_date": show_time(row.last_at),
         "total_rows": row.total_rows,
         "rows_processed": row.rows_processed,
         "credit_cost": row.credit_cost,

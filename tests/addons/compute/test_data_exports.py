@@ -51,6 +51,7 @@ async def test_create_calculate_start_build(bench: Bench) -> None:
     assert balance(bench) == before
     answer = await request(bench, "POST", f"data-exports/{made['id']}/start")
     assert answer.headers.get("x-ofapi-credits-used") == "3"
+    assert answer.headers.get("x-ofapi-credits-balance") == str(before - 3)
     started = answer.json
     assert started["data"]["status"] == "pending"
     assert started["_meta"]["_credits"] | {"note": ""} == {"used": 3, "balance": before - 3, "note": ""}
@@ -80,6 +81,16 @@ async def test_an_export_without_rows_is_free_and_has_a_header(bench: Bench) -> 
     shown = await done(bench, start_date="2020-01-01", end_date="2020-01-02")
     assert (shown["status"], shown["total_rows"], shown["credit_cost"]) == ("completed", 0, 0)
     assert file_of(bench, shown).read_text(encoding="utf-8-sig").startswith("transaction_id,")
+
+
+@pytest.mark.parametrize(
+    ("end", "shown"),
+    [("2025-12-31", "2025-12-31T23:59:59+00:00"), ("2025-12-31T10:00:00+02:00", "2025-12-31T08:00:00+00:00")],
+)
+async def test_the_period_is_shown_as_it_was_asked_for(bench: Bench, end: str, shown: str) -> None:
+    """A day ends with its last second; whoever compares dates finds the day that was given."""
+    made = (await create(bench, end_date=end)).json["data"]
+    assert made["end_date"] == shown == (await show(bench, made["id"]))["end_date"]
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

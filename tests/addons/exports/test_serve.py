@@ -70,6 +70,33 @@ async def test_whole_part_and_head(bench: Bench, server: ExportServer) -> None:
     assert (status, answer.headers["Content-Length"], body) == (200, str(len(content)), b"")
 
 
+@pytest.mark.parametrize(
+    ("headers", "status", "part"),
+    [
+        ({"Range": "bytes=-4"}, 206, slice(-4, None)),
+        ({"Range": "bytes=5-"}, 206, slice(5, None)),
+        ({"Range": "bytes=999999-"}, 416, slice(0, 0)),
+        # what is no range of this kind is not there (RFC 9110)
+        ({"Range": "bytes=0-1,4-5"}, 200, slice(None)),
+        ({"Range": "bytes=5-3"}, 200, slice(None)),
+        ({"Range": "items=0-1"}, 200, slice(None)),
+        ({"Range": "bytes=x"}, 200, slice(None)),
+        ({"Range": "bytes=0-1", "If-Range": '"another"'}, 200, slice(None)),
+        ({"Range": "bytes=0-1", "If-Range": "{etag}"}, 206, slice(0, 2)),
+        ({"If-None-Match": "{etag}"}, 304, slice(0, 0)),
+    ],
+)
+async def test_parts(bench: Bench, server: ExportServer, headers: dict[str, str], status: int, part: slice) -> None:
+    """One range is sent, several are not; a part of another file is never joined to one that was begun."""
+    shown = await done(bench)
+    content = file_of(bench, shown).read_bytes()
+    _, whole, _ = await fetch(await hop(bench, shown["download_url"]))
+    asked = {name: value.replace("{etag}", whole.headers["ETag"]) for name, value in headers.items()}
+    got, answer, body = await fetch(await hop(bench, shown["download_url"], **asked))
+    assert (got, body) == (status, content[part])
+    assert answer.headers["Accept-Ranges"] == "bytes"
+
+
 async def test_links_end_when_asked(bench: Bench, server: ExportServer) -> None:
     """`download_url_expires_in` minutes after the read; 410 says that a fresh URL helps."""
     shown = await done(bench)

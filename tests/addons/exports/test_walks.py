@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -103,6 +104,51 @@ async def test_messages_end_at_the_start_of_the_period() -> None:
         (8, True, "five"),
     ]
     assert len(client.asked) == 2
+
+
+class Slow(Client):
+    """Messages by chat; the first chats answer last."""
+
+    def target(self, rule: Any, params: Any, query: str) -> tuple[str, str]:
+        return (f"{rule.id}/{params['chat_id']}" if params else rule.id), query
+
+    async def ask(self, rule_id: str, query: str) -> Any:
+        await asyncio.sleep(0.03 / (int(rule_id.partition("/")[2] or 0) + 1))
+        return await super().ask(rule_id, query)
+
+
+async def test_messages_come_in_the_same_order_however_fast_their_chats_are() -> None:
+    """Chats are asked side by side, at most some pages ahead; an export with `maxMessages` holds the same rows each time."""
+    chats = page([{"withUser": {"id": n}} for n in range(6)], more=False)
+    at = "2025-01-05T00:00:00+00:00"
+    pages = {"chats-list": [chats]} | {
+        f"messages-list/{n}": [page([{"id": 10 * n + m, "createdAt": at}], more=m < 4) for m in range(5)]
+        for n in range(6)
+    }
+    client, rows = Slow(pages), []
+    services = SimpleNamespace(clock=lambda: END, config=SimpleNamespace(sync=SimpleNamespace(max_parallel=3)))
+    scope = Scope("acct_a", "A", START, END, END, {"maxMessages": 12})
+    await chat_messages(Walk(services, client, scope, rows.append))  # type: ignore[arg-type]
+    assert [row["message_id"] for row in rows] == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21]
+    assert {rule for rule, _ in client.asked if rule.endswith(("/4", "/5"))} <= {"messages-list/4"}
+
+
+async def test_a_chat_that_cannot_be_read_ends_the_walk() -> None:
+    """The problem is raised as it is, whatever the other chats do."""
+    pages = {"chats-list": [page([{"withUser": {"id": 1}}, {"withUser": {"id": 2}}], more=False)]}
+    pages |= {"messages-list/1": [page([{"id": 1}], more=False)], "messages-list/2": [b"<html>"]}
+    services = SimpleNamespace(clock=lambda: END, config=SimpleNamespace(sync=SimpleNamespace(max_parallel=2)))
+    scope, rows = Scope("acct_a", "A", START, END, END, {"maxMessages": 12}), list[Any]()
+    with pytest.raises(Unavailable):
+        await chat_messages(Walk(services, Slow(pages), scope, rows.append))  # type: ignore[arg-type]
+    assert [row["message_id"] for row in rows] == [1]
+
+
+async def test_amounts_have_two_places_as_those_of_the_store() -> None:
+    """What upstream sends as 7, "7.5" or nothing; what is no amount stays as it came."""
+    rows = [{"id": n, "amount": amount} for n, amount in enumerate([7, "7.5", None, "7.505", "much"])]
+    found, _ = await walked(payouts, {"payouts-requests": [page(rows, more=False)]})
+    assert [str(row["amount"]) for row in found] == ["7.00", "7.50", "None", "7.505", "much"]
 
 
 def test_pages_of_any_shape() -> None:

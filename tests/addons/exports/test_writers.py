@@ -39,7 +39,20 @@ def test_xlsx_reads_back_with_a_real_reader(tmp_path):
     assert values[4] == "2026-01-02T03:04:05+00:00"
 
 
-@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\ufeff=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\ufeff=1"),
+        *("\n=1", "\ttab", "\rcr", "\nlf", "\u3000=1", "\u2003\u200b=1", "\u200e-1", "\x0b=1", " \n @x", "\x85=1"),
+        *(
+            "\uff1d1+1",
+            "\uff0b1",
+            "\uff0d1",
+            "\uff20SUM(A1)",
+            " \uff1d1",
+        ),  # wide forms, which some programs read as narrow
+    ],
+)
 def test_text_that_a_spreadsheet_would_run_is_neutralised(text):
     """Each start that spreadsheets take for a formula gets an apostrophe, also behind blanks."""
     assert neutralise(text) == "'" + text
@@ -47,7 +60,8 @@ def test_text_that_a_spreadsheet_would_run_is_neutralised(text):
 
 def test_plain_text_is_left_alone():
     """Only formulas are touched."""
-    assert neutralise("5 = 5") == "5 = 5"
+    for text in ("5 = 5", "", " ", "  plain", "\u3000\u5bd2\u3044", "\u202dx", "a\n=b", "*", "\u2013 dash"):
+        assert neutralise(text) == text
 
 
 def test_a_broken_off_file_never_has_the_finished_name(tmp_path):
