@@ -271,9 +271,17 @@ def sweep(conn: Connection, *, now: datetime | None = None) -> Swept:
     return Swept(len(states) - failed, failed)
 
 
-def purge(conn: Connection, *, before: datetime, states: Iterable[str] = ("done", "cancelled", "failed")) -> int:
-    """Deletes finished jobs older than `before`; returns how many."""
+def purge(
+    conn: Connection,
+    *,
+    before: datetime,
+    states: Iterable[str] = ("done", "cancelled", "failed"),
+    kinds: Iterable[str] | None = None,
+) -> int:
+    """Deletes finished jobs older than `before`, of all kinds or some; returns how many."""
     old = delete(JOBS).where(JOBS.c.finished_at < before, JOBS.c.state.in_([s for s in states if s not in LIVE]))
+    if kinds is not None:
+        old = old.where(JOBS.c.kind.in_(sorted(kinds)))
     return conn.execute(old).rowcount
 
 

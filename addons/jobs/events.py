@@ -295,5 +295,5 @@ def _interval_s(config: Config) -> float:
     return config.webhooks.look_interval_s
 
 
-JOBS = {KIND: JobKind(look, timeout_s=900), "events.schedule": JobKind(schedule)}
+JOBS = {KIND: JobKind(look, timeout_s=900, routine=True), "events.schedule": JobKind(schedule)}
 PERIODIC = {"events.schedule": _interval_s}

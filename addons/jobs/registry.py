@@ -117,7 +117,8 @@ class JobKind:
 
     `on_failed(job, services, error)` runs, as a job of its own, when the row has failed for good, whether its handler
     said so or its worker died on the last try: it settles what depended on the row. It may run more than once.
-    `resumable`: loses nothing by being stopped, so a worker that stops does not wait for it.
+    `resumable`: loses nothing by being stopped, so a worker that stops does not wait for it. `routine`: runs all the
+    time; its done rows are forgotten after a day, as those of periodic kinds are.
     """
 
     handler: Handler
@@ -125,6 +126,7 @@ class JobKind:
     retry_s: Callable[[int], float] | None = None
     on_failed: OnFailed | None = None
     resumable: bool = False
+    routine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,10 @@ class Registry:
     kinds: Mapping[str, JobKind]
     periodic: Mapping[str, Callable[[Config], float]] = field(default_factory=dict)
     loops: Mapping[str, Loop] = field(default_factory=dict)
+
+    @property
+    def routine(self) -> list[str]:
+        return sorted({*self.periodic, *(name for name, kind in self.kinds.items() if kind.routine)})
 
 
 def load_registry(families: tuple[str, ...] = FAMILIES) -> Registry:

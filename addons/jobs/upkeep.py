@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from addons.pipeline.services import Services
 
 PRUNE_S = 3600.0
+ROUTINE_KEPT = timedelta(days=1)
 
 
 async def settle(job: Job, services: Services) -> None:
@@ -33,6 +34,8 @@ async def prune(_: Job, services: Services) -> None:
     now = services.clock()
     before = now - timedelta(days=services.config.jobs.retention_days)
     await services.store.awrite(outbox.purge, before=before)
+    registry = services.parts.get("job_registry") or load_registry()
+    await services.store.awrite(outbox.purge, before=now - ROUTINE_KEPT, states=("done",), kinds=registry.routine)
     await services.store.awrite(ledger.release_expired, now=now)
 
 

@@ -58,6 +58,7 @@ class Worker:
         self.name = name or worker_name()
         self.metrics = JobMetrics()
         services.parts["job_registry"] = self.registry
+        services.parts["job_metrics"] = self.metrics
         self._config = services.config.jobs
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._rows: dict[int, JobRow] = {}

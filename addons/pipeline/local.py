@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from addons.pipeline.dialects import Counters, envelope
 from addons.pipeline.errors import ApiError
 from addons.pipeline.exchange import Headers, Response, UpstreamRequest
 from addons.pipeline.metrics import CONTENT_TYPE
+from ofapi_store.errors import StoreError
+from ofapi_store.queries import backlog
 
 if TYPE_CHECKING:
     from addons.pipeline.exchange import Exchange
@@ -134,6 +137,8 @@ async def answer_public(parts: Parts, x: Exchange) -> Response | UpstreamRequest
 
 async def _internal(parts: Parts, name: str) -> Response:
     if name == "metrics":
+        with contextlib.suppress(StoreError):  # then the last figures stand
+            parts.metrics.waiting(await parts.services.store.aread_slow(backlog.count, now=parts.services.clock()))
         return Response(
             200, Headers([("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store")]), parts.metrics.render()
         )

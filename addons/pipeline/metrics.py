@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 if TYPE_CHECKING:
     from addons.pipeline.exchange import Exchange
+    from ofapi_store.queries.backlog import Backlog
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -38,6 +39,11 @@ class Metrics:
         self.observe_queue = Gauge("ofapi_observe_queue_bytes", "Bytes waiting to be observed.", registry=r)
         self.reloads = Gauge("ofapi_rules_reload_ok", "1 if the last reload of the rules succeeded.", registry=r)
         self.active = Gauge("ofapi_requests_active", "Requests under way.", registry=r)
+        self.jobs = Gauge("ofapi_jobs", "Jobs that wait or run.", ["kind", "state"], registry=r)
+        self.jobs_failed = Gauge("ofapi_jobs_failed_last_hour", "Jobs that failed for good.", ["kind"], registry=r)
+        self.jobs_late = Gauge("ofapi_jobs_late_seconds", "How long the first due job has waited.", registry=r)
+        self.deliveries = Gauge("ofapi_webhook_deliveries", "Deliveries that wait.", ["state"], registry=r)
+        self.webhooks = Gauge("ofapi_webhooks", "Webhooks by state.", ["state"], registry=r)
 
     def finished(self, x: Exchange, seconds: float) -> None:
         """Count one answered exchange."""
@@ -55,6 +61,20 @@ class Metrics:
             self.edits.labels(x.rule_id).inc(len(x.edits))
         if x.notes.credits:
             self.credits.labels(source).inc(x.notes.credits)
+
+    def waiting(self, found: Backlog) -> None:
+        """What the store says of the work that is to be done; the same in every gateway of a store."""
+        for gauge in (self.jobs, self.jobs_failed, self.deliveries, self.webhooks):
+            gauge.clear()
+        for (kind, state), n in found.jobs.items():
+            self.jobs.labels(kind, state).set(n)
+        for kind, n in found.failed.items():
+            self.jobs_failed.labels(kind).set(n)
+        for state, n in found.deliveries.items():
+            self.deliveries.labels(state).set(n)
+        for state in ("active", "paused", "disabled"):
+            self.webhooks.labels(state).set(found.webhooks.get(state, 0))
+        self.jobs_late.set(found.late_s)
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""

@@ -23,6 +23,7 @@ from ofapi_store.queries import webhooks_delivery as deliveries
 from ofapi_store.queries.webhooks_breaker import Breaker
 
 if TYPE_CHECKING:
+    from addons.jobs.job_metrics import JobMetrics
     from addons.pipeline.services import Services
     from ofapi_store.queries.webhooks_delivery import Endpoint, Leased, Result
 
@@ -53,6 +54,7 @@ class DeliveryLoop:
         self._pacing = pacing or Pacing()
         self._ladder = Ladder(tuple(hooks.retry_schedule_s), hooks.jitter)
         self._breaker = Breaker(hooks.pause_after, tuple(hooks.cooldown_s), hooks.events_per_credit)
+        self._metrics: JobMetrics | None = services.parts.get("job_metrics")
         self._lines: dict[str, Line] = {}
         self._results: list[Result] = []
         self._have_results = asyncio.Event()
@@ -215,6 +217,8 @@ class DeliveryLoop:
         else:
             outcome = await self._sender.send(target.url, target.secret, message, int(clock().timestamp()))
         self.sent += 1
+        if self._metrics is not None:
+            self._metrics.tries.labels(outcome.error_type or "ok").inc()
         line.heard(ok=outcome.ok, now=time.monotonic(), retry_after_s=outcome.retry_after_s)
         self._results.append(self._ladder.result(delivery, outcome, clock()))
         self._have_results.set()

@@ -28,6 +28,25 @@ async def test_finished_jobs_go_after_their_days(sqlite_store: Store, services_o
         assert {j.id for j in outbox.list_jobs(conn)} == {young, live}
 
 
+async def test_routine_is_forgotten_after_a_day(sqlite_store: Store, services_of: Callable[..., Services]) -> None:
+    """Looks and periodic jobs run every minute: what they have done is not kept for weeks; what failed is."""
+    now, rows = now_utc(), {}
+    with sqlite_store.write() as conn:
+        for kind in ("events.look", "events.schedule", "export.build"):
+            for age in (23, 25):
+                rows[kind, age] = outbox.enqueue(conn, kind, {}, now=now - timedelta(days=2)).id
+                outbox.lease_due(conn, "w", limit=9, lease_s=60, now=now)
+                outbox.complete(conn, rows[kind, age], "w", now=now - timedelta(hours=age))
+        rows["events.look", "failed"] = outbox.enqueue(conn, "events.look", {}, now=now - timedelta(days=2)).id
+        outbox.lease_due(conn, "w", limit=9, lease_s=60, now=now)
+        outbox.fail(conn, rows["events.look", "failed"], "w", error="x", now=now - timedelta(hours=25))
+    await prune(Job(0, "jobs.prune", None, {}), services_of(sqlite_store))
+    with sqlite_store.read() as conn:
+        left = {j.id for j in outbox.list_jobs(conn)}
+    gone = {rows["events.look", 25], rows["events.schedule", 25]}
+    assert left == set(rows.values()) - gone
+
+
 async def test_settling_calls_on_failed(sqlite_store: Store, services_of: Callable[..., Services]) -> None:
     """The settling job hands the failed row and its error to `on_failed` of its kind."""
     heard: list[tuple[int, dict[str, int], str]] = []

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from addons.jobs.job_metrics import JobMetrics
 from ofapi_store.engine import Store
 from ofapi_store.queries import credits, webhooks, webhooks_log
 from ofapi_store.queries.events import WEBHOOKS
@@ -247,3 +248,14 @@ async def test_an_unreadable_secret_says_so(rig: Rig, receiver: Receiver) -> Non
         (row,) = webhooks_log.attempts(conn, hook)
         assert conn.execute(select(ATTEMPTS.c.error_type)).scalar() == "secret"
     assert "secrets.keys" in (row.error_message or "")
+
+
+async def test_tries_are_counted(rig: Rig, receiver: Receiver) -> None:
+    """By what came of them, for the worker's metrics."""
+    metrics = rig.services.parts["job_metrics"] = JobMetrics()
+    rig.hook(receiver.url("/ok"))
+    rig.hook(receiver.url("/fail"))
+    rig.emit()
+    await rig.deliver()
+    counted = {outcome: metrics.tries.labels(outcome)._value.get() for outcome in ("ok", "status", "timeout")}
+    assert counted == {"ok": 1, "status": 1, "timeout": 0}
