@@ -54,7 +54,7 @@ class Share:
 
 @dataclass(slots=True)
 class LinkEarnings:
-    """What one fan brought one link. `since` is the fan's first claim of it."""
+    """What one fan brought one link. `since` is the fan's first claim of it; `undone` are payments that went back."""
 
     since: datetime
     net: int = 0
@@ -62,6 +62,7 @@ class LinkEarnings:
     tips_net: int = 0
     chargebacks: int = 0
     shares: list[Share] = field(default_factory=list)
+    undone: list[Payment] = field(default_factory=list)
 
     @property
     def is_spender(self) -> bool:
@@ -107,13 +108,15 @@ def attribute_fan(claims: Sequence[Claim], payments: Iterable[Payment]) -> dict[
 
 def _book(to: LinkEarnings, share: Share) -> None:
     outcome = share.payment.outcome
-    if outcome == "charged_back":
-        to.chargebacks += share.net
-    elif outcome == "earned":
+    if outcome == "earned":
         to.net += share.net
         to.gross += share.gross
         to.tips_net += share.net if share.payment.is_tip else 0
         to.shares.append(share)
+        return
+    to.undone.append(share.payment)
+    if outcome == "charged_back":
+        to.chargebacks += share.net
 
 
 @dataclass(slots=True)

@@ -87,6 +87,7 @@ def work_out(history: History, sources: Mapping[LinkKey, Source]) -> FanEarnings
     """Everything that the reports need of one fan. `sources` names every link of the fan's claims."""
     out = FanEarnings()
     by_smart: dict[str, list[Share]] = {smart: [] for smart in history.smart}
+    undone: dict[str, list[Payment]] = {smart: [] for smart in history.smart}
     lost = dict.fromkeys(history.smart, 0)
     trial = dict.fromkeys(history.smart, False)
     for key, earned in attribute_fan(history.claims, history.payments).items():
@@ -95,13 +96,14 @@ def work_out(history: History, sources: Mapping[LinkKey, Source]) -> FanEarnings
         since = history.smart.get(source.smart or "")
         if source.smart is not None and since is not None:
             by_smart[source.smart] += [s for s in earned.shares if s.payment.at >= since.since]
+            undone[source.smart] += [p for p in earned.undone if p.at >= since.since]
             lost[source.smart] += earned.chargebacks
             trial[source.smart] |= source.kind == "trial"
     for smart, since in history.smart.items():
         sent = [m for m in history.messages if m[1] >= since.since]
         _put(out, smart, since.since, by_smart[smart], lost[smart], is_trial=trial[smart])
         out.fans[smart] |= {"click_id": since.click.click_id, "messages": len(sent)}
-        out.facts += _facts(smart, since, by_smart[smart], sent)
+        out.facts += _paid(smart, since, by_smart[smart], undone[smart]) + _facts(smart, since, sent)
     return out
 
 
@@ -121,17 +123,18 @@ def _put(
         out.days[at] = (net + share.net, gross + share.gross)
 
 
-def _facts(smart: str, since: SmartSince, shares: Sequence[Share], sent: Sequence[tuple[int, datetime]]) -> list[Fact]:
-    """Each once: subscribing, each payment, each message, the first and the third message."""
-    found = [Fact(smart, "new_subscriber", "", since.since, 0, 0, since.click)]
-    payments: dict[str, Fact] = {}
+def _paid(smart: str, since: SmartSince, shares: Sequence[Share], undone: Sequence[Payment]) -> list[Fact]:
+    """Each payment once, with what its links in the pool earned together: nothing where the money went back."""
+    sums = {p.id: (p.at, 0, 0) for p in undone}
     for s in shares:
-        before = payments.get(s.payment.id)
-        net, gross = (before.net, before.gross) if before else (0, 0)
-        payments[s.payment.id] = Fact(
-            smart, "new_transaction", s.payment.id, s.payment.at, net + s.net, gross + s.gross, since.click
-        )
-    found += payments.values()
+        _, net, gross = sums.get(s.payment.id, (s.payment.at, 0, 0))
+        sums[s.payment.id] = (s.payment.at, net + s.net, gross + s.gross)
+    return [Fact(smart, "new_transaction", number, *paid, since.click) for number, paid in sums.items()]
+
+
+def _facts(smart: str, since: SmartSince, sent: Sequence[tuple[int, datetime]]) -> list[Fact]:
+    """Each once: subscribing, each message, the first and the third message."""
+    found = [Fact(smart, "new_subscriber", "", since.since, 0, 0, since.click)]
     ordered = sorted(sent, key=lambda m: (m[1], m[0]))
     found += [Fact(smart, "message_received", str(i), at, 0, 0, since.click) for i, at in ordered]
     for n in (1, 3):

@@ -182,7 +182,8 @@ def enqueue(
     """
     smart = sorted({row.smart_link_id for row in conversions})
     wanted = _postbacks_of(conn, smart) if smart else {}
-    due = [(row, postback) for row in conversions for postback in wanted.get((row.smart_link_id, row.type), ())]
+    told = [row for row in conversions if row.type != "new_transaction" or row.gross]  # none that went back already
+    due = [(row, postback) for row in told for postback in wanted.get((row.smart_link_id, row.type), ())]
     if not due:
         return 0
     params = _click_params(conn, {(row.smart_link_id, row.click_id) for row, _ in due})

@@ -81,12 +81,12 @@ async def test_clicks_are_listed_and_counted_by_day(bench: Bench, case: Case) ->
 
 
 async def test_conversions_name_fan_click_and_amount(bench: Bench, case: Case) -> None:
-    """Subscribing has no amount, paying has both; a fan id that is none finds nobody."""
+    """Subscribing has no amount, paying has both, 0 where the money went back; a fan id that is none finds nobody."""
     found = await report(bench, case, "conversions")
-    assert found["summary"] == {"conversions_total": 4, "subscribers_total": 2, "revenue_total": 24}
+    assert found["summary"] == {"conversions_total": 5, "subscribers_total": 2, "revenue_total": 24}
     paid = [row for row in found["rows"] if row["conversion_type"] == "new_transaction"]
-    assert sorted((row["amount_gross"], row["amount_net"]) for row in paid) == [(10, 8), (20, 16)]
-    assert {row["fan_onlyfans_id"] for row in paid} == {str(FAN)}
+    amounts = sorted((row["amount_gross"], row["amount_net"], row["fan_onlyfans_id"]) for row in paid)
+    assert amounts == [(0, 0, str(FAN + 1)), (10, 8, str(FAN)), (20, 16, str(FAN))]
     assert all(row["click"] is not None for row in found["rows"])
     for fan, count in ((str(FAN), 3), ("nobody", 0), ("9" * 30, 0)):
         assert len((await report(bench, case, f"conversions?onlyfans_user_id={fan}"))["rows"]) == count

@@ -84,6 +84,7 @@ class Count:
         self.since: dict[tuple[str, int], int] = {}
         self.spent: dict[tuple[str, int], list[tuple[Paid, int, int]]] = defaultdict(list)
         self.lost: Counter[tuple[str, int]] = Counter()
+        self.bought: Counter[int] = Counter()
         for link, fan, start, _ in world.claims:
             key = (f"real:{link[1]}", fan)
             self.since[key] = min(start, self.since.get(key, start))
@@ -113,6 +114,8 @@ class Count:
             refs = [f"real:{link[1]}"]
             if link == POOL and ("smart", one.fan) in self.since and one.minute >= self.since["smart", one.fan]:
                 refs.append("smart")
+            if refs[-1] == "smart":
+                self.bought[one.fan] += 1
             for ref in refs:
                 if one.back:
                     self.lost[ref, one.fan] += net
@@ -259,11 +262,12 @@ def check_filters(conn, smart: str, count: Count) -> None:
 
 
 def check_conversions(conn, smart: str, count: Count) -> None:
-    """Of each fan one subscription, each payment and message, the first and the third message."""
+    """Of each fan one subscription, each payment (also one that went back) and message, the first and third message."""
     expected: Counter[str] = Counter()
     for fan in count.fans("smart"):
         sent = len(count.messages(fan))
         expected["new_subscriber"] += 1
+        expected["new_transaction"] += count.bought[fan]
         expected["message_received"] += sent
         expected["fan_sent_1_message"] += sent >= 1
         expected["fan_sent_3_messages"] += sent >= 3
