@@ -97,6 +97,8 @@ async def _ask(client: UpstreamClient, smart: SmartRow, row: PoolRow) -> dict[st
 
 def _keep(conn: Connection, smart: SmartRow, row: PoolRow, found: dict[str, Any], now: datetime) -> None:
     kind: links.Kind = "trial" if smart.link_type == "free_trial" else "tracking"
+    if kind == "tracking" and not smart.username:
+        raise Unavailable("the account's user name is not known yet; a sync brings it", 60)
     try:
         number = to_int(found["id"])
         code = None if kind == "trial" else to_str(found["campaignCode"])

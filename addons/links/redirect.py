@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -195,4 +195,13 @@ def _query_of(x: Exchange) -> str:
 
 def _read(conn: Connection, ulid: str) -> tuple[SmartRow | None, list[PoolRow]]:
     row = smart_links.get(conn, ulid)
-    return row, pools.of_smart(conn, ulid) if row is not None and row.state == "active" else []
+    if row is None or row.state != "active":
+        return row, []
+    return row, [_of_now(row, member) for member in pools.of_smart(conn, ulid)]
+
+
+def _of_now(smart: SmartRow, member: PoolRow) -> PoolRow:
+    """Tracking links stand below the creator's profile, under the user name of now: it may have changed since."""
+    if smart.link_type != "tracking_link" or not smart.username or not member.url:
+        return member
+    return replace(member, url=f"{PROFILE}{smart.username}/{member.url.rpartition('/')[2]}")

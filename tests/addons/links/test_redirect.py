@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from addons.config import Config
 from addons.links.records import Record, parse_lines, row_of
@@ -14,7 +15,7 @@ from addons.pipeline.exchange import Entry, Exchange, Headers, Request, Response
 from addons.pipeline.paths import canonical_path
 from addons.pipeline.services import Services
 from ofapi_store.engine import Store
-from ofapi_store.queries import links, pools
+from ofapi_store.queries import accounts, links, pools
 from ofapi_store.queries.accounts import AccountRow
 from ofapi_store.secrets import SecretBox
 from tests.addons.links.making import START, make_smart
@@ -25,6 +26,7 @@ class Place:
     """A redirect over one smart link with two pool links; `seen` are the clicks as they stand in the spool."""
 
     def __init__(self, store: Store, account: AccountRow, box: SecretBox, folder: Path) -> None:
+        self.store, self.account = store, account
         with store.write() as conn:
             self.smart = make_smart(conn, account.team_id, account.id)
             pools.add(conn, self.smart, ["a", "b"], now=START)
@@ -80,3 +82,22 @@ async def test_any_query_is_followed(place: Place, query: str, source: str | Non
     assert (await place.go(query)).status == 302
     (record,) = place.seen
     assert (row_of(record, place.writer.places)["params"] or {}).get("utm_source") == source
+
+
+async def test_a_new_user_name_breaks_no_link(place: Place) -> None:
+    """Tracking links lead below the profile as it is called now."""
+    first = await place.go(ip="203.0.113.1")
+    assert (first.headers.get("location") or "").startswith(f"https://onlyfans.com/{place.account.username}/c")
+    with place.store.write() as conn:
+        conn.execute(update(accounts.ACCOUNTS).values(username="renamed"))
+    place.redirects.forget(place.smart)
+    again = await place.go(ip="203.0.113.1")
+    assert (again.headers.get("location") or "").startswith("https://onlyfans.com/renamed/c")
+
+
+async def test_visitors_are_who_the_front_proxy_says(place: Place) -> None:
+    """Another address is another visitor with a link of its own; the same one comes to the same link again."""
+    places = [(await place.go(ip=ip)).headers.get("location") for ip in ("203.0.113.1", "2001:db8::1", "203.0.113.1")]
+    assert places[0] == places[2] != places[1]
+    assert [record.ip for record in place.seen] == ["203.0.113.1", "2001:db8::1", "203.0.113.1"]
+    assert len({record.visitor for record in place.seen}) == 2
