@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import socket
 import struct
 import time
@@ -145,13 +146,13 @@ class App:
         if self.world.options.cache_gets and method == "GET" and reply.status == 200:
             if len(self._cache) > 500:
                 self._cache.clear()
-            self._cache[key] = reply.body = orjson.dumps(reply.body)
+            self._cache[key] = reply.body = _json(reply.body)
         return reply
 
     async def _send(
         self, request: web.BaseRequest, reply: Reply, kinds: dict[str, Any]
     ) -> tuple[web.StreamResponse, int]:
-        body = reply.body if isinstance(reply.body, bytes) else orjson.dumps(reply.body)
+        body = reply.body if isinstance(reply.body, bytes) else _json(reply.body)
         headers = (
             {**JSON, **reply.headers}
             if reply.content_type == "application/json"
@@ -179,6 +180,14 @@ class App:
             return None
         accepted = request.headers.get("Accept-Encoding", "")
         return next((name for name in ("br", "gzip") if name in accepted), None)
+
+
+def _json(value: Any) -> bytes:
+    """Whatever clients wrote: numbers beyond 64 bits, too."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _conditional(request: web.BaseRequest, route: Route, who: Creator, reply: Reply) -> Reply:

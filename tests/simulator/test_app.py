@@ -44,6 +44,13 @@ def test_unknown_path_and_method(api: httpx.Client) -> None:
     assert api.post("/campaigns", content=b"{broken").status_code == 400
 
 
+def test_huge_numbers_that_clients_write_break_nothing(api: httpx.Client) -> None:
+    """A number beyond 64 bits is stored and shown."""
+    made = api.post("/stories/highlights", content=b'{"title": "x", "coverStoryId": 1%s}' % (b"0" * 30))
+    assert made.status_code in (200, 201)
+    assert len(str(api.get("/stories/highlights").json()["list"][-1]["coverStoryId"])) == 31
+
+
 def test_conditional_requests_and_head(api: httpx.Client) -> None:
     """A matching If-None-Match gives 304 until something is written; HEAD has headers and no body."""
     tag = api.get("/vault/lists").headers["ETag"]
