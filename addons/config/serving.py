@@ -38,7 +38,7 @@ class Listen(Section):
 class Proxy(Section):
     """The regular HTTP proxy, for clients that name the gateway in HTTPS_PROXY."""
 
-    enabled: bool = Field(True, description="Whether the proxy listens.")
+    enabled: bool = Field(True, description="Whether the gateway is a proxy: at this address, and at that of `listen`.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8081, description="TCP port; 0 takes any free one.")
     api_hosts: tuple[HostName, ...] = Field(
