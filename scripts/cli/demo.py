@@ -174,7 +174,7 @@ Fill the store, so that lastReplyAt and revenue show:
 
   {_ofapi()} --config {shlex.quote(facts["config"])} sync {account}
 
-{web}proxy     {facts["proxy_url"]}   (for clients that set HTTPS_PROXY)
+{web}proxy     {facts["proxy_url"]}   (for clients that set HTTPS_PROXY; they trust {facts["ca_file"]})
 {origin}
 rules     {facts["rules_dir"]}   (edits are loaded while running)
 data      {facts["data_dir"]}

@@ -198,6 +198,11 @@ class Stack:
         """Root of our own cached copies."""
         return f"{self.base_url}/cdn"
 
+    @property
+    def ca_file(self) -> Path:
+        """The authority that clients of the proxy trust."""
+        return open_config(self.config_path).proxy.ca_dir / "mitmproxy-ca-cert.pem"
+
     def facts(self) -> dict[str, Any]:
         """What programs need to know, as in the demo's ready file."""
         return {
@@ -207,6 +212,7 @@ class Stack:
             "web_url": self.web_url,
             "web_password": self.web_password,
             "proxy_url": self.proxy_url,
+            "ca_file": str(self.ca_file),
             "rules_dir": str(self.rules_dir),
             "config": str(self.config_path),
             "store_url": self.store_url,

@@ -23,7 +23,7 @@ DOORS: list[Doors] = [lambda stack: stack.proxy_url, lambda stack: stack.base_ur
 @contextmanager
 def through(stack: Stack, door: Doors) -> Iterator[httpx.Client]:
     """A client that trusts the gateway's authority, and nothing else."""
-    authority = ssl.create_default_context(cafile=str(stack.folder / "data/mitmproxy/mitmproxy-ca-cert.pem"))
+    authority = ssl.create_default_context(cafile=stack.facts()["ca_file"])
     with httpx.Client(proxy=door(stack), verify=authority, timeout=30) as client:
         yield client
 
