@@ -36,6 +36,18 @@ def test_compiled_paths_find_what_jsonpath_ng_finds(value: Any, hops: list[str])
 
 
 @given(
+    st.dictionaries(KEYS, VALUES, max_size=4) | st.lists(VALUES, max_size=4),
+    st.lists(HOPS | st.sampled_from(["[*]", "[ * ]"]), max_size=4),
+)
+def test_all_items_of_lists_are_those_of_jsonpath_ng(value: Any, hops: list[str]) -> None:
+    """`[*]` finds what jsonpath-ng finds for the slice of a whole list, and nothing of an object."""
+    doc = Document(json.dumps(value).encode())
+    found = doc.find(compile_path("$" + "".join(hops)))
+    whole = "$" + "".join("[:]" if hop.strip("[] ") == "*" and hop[0] == "[" else hop for hop in hops)
+    assert [n.value() for n in found] == [d.value for d in parse(whole).find(value)]
+
+
+@given(
     VALUES.filter(lambda v: isinstance(v, dict | list)),
     st.sampled_from(["$..a", "$.list[?(@.a)]", "$.list[?(@.a > 0)].b"]),
 )

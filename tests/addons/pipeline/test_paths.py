@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from urllib.parse import quote
 
 import pytest
@@ -101,6 +102,20 @@ def test_any_target_gives_a_path_or_bad_path(text: str) -> None:
     except BadPath:
         return
     assert isinstance(path, CanonicalPath)
+
+
+@given(st.text(alphabet="/.%25eEfF0\\aé;", max_size=24))
+def test_what_is_accepted_is_one_path_only(text: str) -> None:
+    """An accepted target holds no dot segment, however it was written, and its canonical form is the same path."""
+    path = canonical_path("/" + text)
+    try:
+        path.check()
+    except BadPath:
+        return
+    assert not any(part in (".", "..") for segment in path.segments for part in re.split(r"[/\\]", segment))
+    again = canonical_path(path.canonical)
+    again.check()
+    assert (again.segments, again.canonical) == (path.segments, path.canonical)
 
 
 def bind(template: str, target: str) -> dict[str, str] | None:
