@@ -24,7 +24,7 @@ DEFAULT_PORT = 8080
 
 def command(
     *,
-    ready_file: Annotated[Path | None, typer.Option(help="Written when everything answers: one JSON object.")] = None,
+    ready_file: Annotated[Path | None, typer.Option(help="There while everything answers: one JSON object.")] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the gateway; 0: any free ones, here and elsewhere.")
     ] = DEFAULT_PORT,
@@ -49,7 +49,9 @@ def command(
         try:
             demo.start(rules=None if data_dir is not None else REPO / "rules", port=port, web=web, at=(upstream, cdn))
             if ready_file is not None:
-                write_atomically(ready_file, json.dumps(demo.facts, indent=2))
+                text = json.dumps(demo.facts, indent=2)
+                write_atomically(ready_file, text)
+                ends.callback(_drop_ours, ready_file, text)
             _show(demo.facts)
             demo.watch()
         except Stopped:
@@ -107,6 +109,13 @@ class Demo:
             for child in self.children:
                 if not child.alive:
                     raise RuntimeError(f"{child.name} ended")
+
+
+def _drop_ours(ready_file: Path, text: str) -> None:
+    """Nothing answers any more, so the file that says so goes, unless another demo has written its own."""
+    with contextlib.suppress(OSError):
+        if ready_file.is_file() and ready_file.read_text(encoding="utf-8") == text:
+            drop_stale(ready_file)
 
 
 def _folder(data_dir: Path | None, ends: contextlib.ExitStack) -> Path:

@@ -88,6 +88,7 @@ def test_demo_from_start_to_end(tmp_path: Path) -> None:
         assert stat.S_IMODE(folder.with_suffix(".ready.json").stat().st_mode) == 0o600
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+        assert not folder.with_suffix(".ready.json").exists()
         assert not answers(facts["base_url"])
         assert not answers(facts["upstream_url"])
         printed = (process.stdout.read() if process.stdout else b"").decode()
