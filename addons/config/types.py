@@ -137,7 +137,13 @@ def _store_url(value: str | SecretRef, info: ValidationInfo) -> str | SecretRef:
         return "postgresql+psycopg:" + rest
     if scheme != "sqlite" or not rest.startswith("///"):
         raise ValueError("expected sqlite:///path/to/file.db or postgresql://user@host/database")
-    return f"sqlite:///{base_dir(info) / rest[3:]}"
+    path = rest[3:]
+    return value if path.startswith("/") else f"sqlite:///{_escaped(base_dir(info))}/{path}"
+
+
+def _escaped(folder: Path) -> str:
+    """A folder for a URL, whatever its name holds."""
+    return str(folder).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from scripts.cli.frame import App, CliError, emit, open_config
-from scripts.cli.setup import make_key, prepare, sqlite_file
+from scripts.cli.frame import App, CliError, emit, open_config, sqlite_file
+from scripts.cli.setup import make_key, prepare
 
 app = App()
 
@@ -66,7 +66,7 @@ def backup(
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.part")
     draft.unlink(missing_ok=True)
-    with sqlite3.connect(f"file:{source}?mode=ro", uri=True) as old, sqlite3.connect(draft) as new:
+    with sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True) as old, sqlite3.connect(draft) as new:
         old.backup(new)
     old.close()
     new.close()
@@ -108,10 +108,10 @@ def _url() -> str:
 def _integrity(url: str) -> list[str]:
     import sqlite3
 
-    file: Any = sqlite_file(url)
+    file = sqlite_file(url)
     if file is None:
         return []
-    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as conn:
+    with sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True) as conn:
         found = [str(row[0]) for row in conn.execute("PRAGMA integrity_check(20)")]
         broken = [
             f"{t}: row {r} refers to a missing row of {p}" for t, r, p, _ in conn.execute("PRAGMA foreign_key_check")

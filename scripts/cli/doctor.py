@@ -14,7 +14,16 @@ import typer
 from scripts.cli.doctor_ports import ports
 from scripts.cli.doctor_versions import versions
 from scripts.cli.findings import Finding
-from scripts.cli.frame import EXIT_FAILED, CliError, config_path, emit, open_config, open_secrets, opened_store
+from scripts.cli.frame import (
+    EXIT_FAILED,
+    CliError,
+    config_path,
+    emit,
+    open_config,
+    open_secrets,
+    opened_store,
+    sqlite_file,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -94,7 +103,6 @@ def _store(config: Config) -> Iterator[Finding]:
     from addons.config import SecretMissing
     from ofapi_store import migrate
     from ofapi_store.errors import SchemaOutdated, SchemaUnknown, StoreError
-    from scripts.cli.setup import sqlite_file
 
     try:
         url = config.store_url

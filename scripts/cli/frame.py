@@ -18,6 +18,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote
 
 import typer
 
@@ -137,6 +138,12 @@ def open_config(path: Path | None = None) -> Config:
         raise CliError("config_invalid", str(e), exit_code=EXIT_CONFIG, problems=e.problems) from e
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite URL; None for another database."""
+    head, _, rest = url.partition(":///")
+    return Path(unquote(rest.partition("?")[0])) if head.startswith("sqlite") else None
+
+
 @contextmanager
 def opened_store(config: Config | None = None) -> Iterator[Store]:
     """The migrated store. Raises CliError when it is missing, unreachable or not migrated."""
@@ -147,8 +154,9 @@ def opened_store(config: Config | None = None) -> Iterator[Store]:
     config = config or open_config()
     try:
         url = config.store_url
-        if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-            raise CliError("store_missing", f"the store {url} does not exist; make it with `ofapi db init`")
+        file = sqlite_file(url)
+        if file is not None and not file.exists():
+            raise CliError("store_missing", f"the store {file} does not exist; make it with `ofapi db init`")
         store = Store.open(url)
     except (StoreError, SecretMissing) as e:
         raise CliError("store_unavailable", str(e)) from e

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.cli.frame import CliError
+from scripts.cli.frame import CliError, sqlite_file
 
 if TYPE_CHECKING:
     from addons.config import Config
-
-SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +32,6 @@ class Prepared:
         elif self.upgraded:
             out.append(f"upgraded the store to schema {self.revision}")
         return out
-
-
-def sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite URL; None for another database."""
-    return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
 
 
 def make_key(path: Path) -> None:

@@ -183,6 +183,18 @@ def test_backup_is_a_whole_store(ready: Ofapi, tmp_path: Path) -> None:
     assert [t["slug"] for t in ready("teams", "list")[1]] == ["agency"]
 
 
+def test_a_folder_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What means something in a URL means nothing in the name of the folder of an installation."""
+    folder = tmp_path / "a %20b?c#d"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("listen: {port: 0}\n")
+    for args in (["db", "init"], ["teams", "create", "agency"], ["db", "check"], ["db", "backup", str(folder / "b")]):
+        assert main.run(["--config", str(folder / "config.yaml"), *args]) == 0, capsys.readouterr().err
+    assert sorted(p.name for p in folder.iterdir()) == ["b", "config.yaml", "data"]
+    assert (folder / "data" / "ofapi.db").exists()
+    assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+
+
 def test_errors_are_json_with_codes(ofapi: Ofapi, config: Path) -> None:
     """Wrong usage exits 2, a config that cannot be used 3, anything else 1; always one JSON object."""
     assert ofapi("teams", "create")[0] == 2
