@@ -33,7 +33,8 @@ def rule_files(root: Path) -> RuleFiles:
     """Every rule file below `root`, and what of the folder cannot be read."""
     found = RuleFiles(root)
     if not root.is_dir():
-        text, hint = "the rules folder does not exist", "set `rules.dir` in config.yaml"
+        text = "this is no folder" if root.exists() else "the rules folder does not exist"
+        hint = "set `rules.dir` in config.yaml"
         found.problems.append(Problem(str(root), 1, 1, "file-unreadable", text, hint))
         return found
     seen: set[tuple[int, int]] = set()

@@ -17,6 +17,7 @@ from typing import IO, Annotated, Any
 import typer
 
 from scripts.cli.children import Child, Stopped, drop_stale, write_atomically
+from scripts.cli.doctor_ports import bind_problem
 from scripts.cli.frame import EXIT_USAGE, REPO, CliError, note, state
 
 DEFAULT_PORT = 8080
@@ -38,6 +39,9 @@ def command(
     """Run a simulated OnlyFans and the gateway in front of it."""
     if cdn is not None and upstream is None:
         raise CliError("usage", "--cdn belongs to an --upstream; the simulator has its own", exit_code=EXIT_USAGE)
+    if port and (problem := bind_problem("127.0.0.1", port)) is not None:
+        text = f"port {port} cannot be listened on: {problem.strerror}; free it, or take any free one with --port 0"
+        raise CliError("port_taken", text)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -48,7 +48,7 @@ def _gateway(host: str, port: int, health: dict[str, Any]) -> Finding:
 
 
 def _port(name: str, host: str, port: int) -> Finding:
-    problem = _problem(host, port)
+    problem = bind_problem(host, port)
     if problem is None:
         return Finding("ports", "ok", f"{name}: {host}:{port} is free" if port else f"{name}: {host}, any free port")
     mend = f"end that program (`ss -ltnp 'sport = :{port}'` names it), or set {name}.port to another one"
@@ -58,7 +58,8 @@ def _port(name: str, host: str, port: int) -> Finding:
     return Finding("ports", "wrong", f"{name}: {host}:{port} {text}", mend)
 
 
-def _problem(host: str, port: int) -> OSError | None:
+def bind_problem(host: str, port: int) -> OSError | None:
+    """Why nothing can listen there now; None: it can."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, kind, proto, _, address in found:

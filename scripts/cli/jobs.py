@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ofapi_store.outbox import Job
 
 app = App()
-JobArg = Annotated[int, typer.Argument(help="Id of the job.")]
+JobArg = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Id of the job.")]
 STATES = ("pending", "running", "done", "failed", "cancelled")
 
 
@@ -39,7 +39,7 @@ def list_(
     kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
     state: Annotated[str | None, typer.Option(help=f"Only this state: {', '.join(STATES)}.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most rows.")] = 50,
-    before: Annotated[int | None, typer.Option(help="Only ids below this one: the next page.")] = None,
+    before: Annotated[int | None, typer.Option(max=2**63 - 1, help="Only ids below this one: the next page.")] = None,
 ) -> None:
     """Jobs, newest first."""
     from ofapi_store import outbox

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ofapi_store.queries.teams import TeamRow
 
 app = App()
+MOST = 1_000_000_000
 TeamArg = Annotated[str, typer.Argument(help="Slug or id of the team.")]
 
 
@@ -46,9 +47,11 @@ def create(
     slug: Annotated[str, typer.Argument(help="Lower-case letters, digits and dashes.")],
     name: Annotated[str | None, typer.Option(help="Name for people.  [default: the slug]")] = None,
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Rate limit.  [default: limits.requests_per_minute]")
+        int | None, typer.Option(min=1, max=MOST, help="Rate limit.  [default: limits.requests_per_minute]")
     ] = None,
-    credits: Annotated[int | None, typer.Option(min=0, help="Credits.  [default: credits.initial_balance]")] = None,
+    credits: Annotated[
+        int | None, typer.Option(min=0, max=MOST, help="Credits.  [default: credits.initial_balance]")
+    ] = None,
 ) -> None:
     """Make a team and grant it its first credits."""
     from ofapi_store.errors import BadValue
@@ -82,7 +85,7 @@ def list_() -> None:
 @app.command("credits")
 def credits_(
     team: TeamArg,
-    add: Annotated[int, typer.Option(help="Credits to add; negative takes away.")] = 0,
+    add: Annotated[int, typer.Option(min=-MOST, max=MOST, help="Credits to add; negative takes away.")] = 0,
     note: Annotated[str | None, typer.Option(help="Why, for the ledger.")] = None,
     ref: Annotated[str | None, typer.Option(help="Reference; the same one counts once, so a repeat is safe.")] = None,
 ) -> None:
@@ -100,7 +103,7 @@ def credits_(
 @app.command("limit")
 def limit_(
     team: TeamArg,
-    requests_per_minute: Annotated[int, typer.Argument(min=1, help="Requests per minute.")],
+    requests_per_minute: Annotated[int, typer.Argument(min=1, max=MOST, help="Requests per minute.")],
 ) -> None:
     """Set a team's rate limit; works within a second."""
     from ofapi_store.queries import teams

@@ -200,6 +200,8 @@ def test_errors_are_json_with_codes(ofapi: Ofapi, config: Path) -> None:
     assert ofapi("teams", "create")[0] == 2
     assert ofapi("no-such-command")[1]["error"] == "usage"
     assert ofapi("teams", "list")[1]["error"] == "store_missing"
+    assert ofapi("jobs", "show", "9" * 20)[0] == 2
+    assert ofapi("teams", "limit", "agency", "9" * 20)[0] == 2
     config.write_text("listen: {prot: 1}\n")
     code, body = ofapi("teams", "list")
     assert (code, body["error"]) == (3, "config_invalid")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -161,6 +162,15 @@ def test_what_a_demo_cannot_use(args: list[str], code: int, error: str, capsys: 
     """Options that contradict, ports that do not exist and a folder that is none are told before anything starts."""
     assert run(["demo", *args, "--json"]) == code
     assert json.loads(capsys.readouterr().out)["error"] == error
+
+
+def test_a_taken_port_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything starts the demo says that its port is taken, and how to take another."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert run(["demo", "--port", str(port), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["error"], "--port 0" in found["message"]) == ("port_taken", True)
 
 
 def test_data_dir_in_use_is_refused(tmp_path: Path) -> None:

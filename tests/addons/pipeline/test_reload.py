@@ -206,6 +206,21 @@ async def test_changes_that_no_time_shows_are_seen(root: Path, tmp_path: Path) -
         assert "followed" in holder().by_id
 
 
+async def test_where_the_system_watches_no_more_the_files_are_looked_at(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without inotify (its limit is reached) changes are still found, by looking now and then."""
+
+    def none_left(*_: object, **__: object) -> None:
+        raise OSError("OS file watch limit reached")
+
+    monkeypatch.setattr(reload.watchfiles, "awatch", none_left)
+    monkeypatch.setattr(reload, "LOOK_AGAIN_MS", 50)
+    async with watched(root) as holder:
+        (root / "a.yaml").write_text(rule("found"))
+        await until(lambda: "found" in holder().by_id)
+
+
 async def test_folder_may_vanish_and_return(root: Path, tmp_path: Path) -> None:
     """When the whole folder is replaced, the last good rules go on and the new ones are found."""
     async with watched(root) as holder:
