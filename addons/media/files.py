@@ -113,14 +113,17 @@ class FileStore:
         gone, after = 0, 0.0
         while gone < wanted:
             rows = self.index.oldest(100, after)
+            before = gone
             for key, copy, _used in rows:
                 if gone >= wanted:
                     break
                 if self.index.remove(key, self._unlink_unused):
                     gone += copy.size
+            if gone > before:
+                continue
             if len(rows) < 100 or rows[-1][2] <= after:
                 break
-            after = rows[-1][2]
+            after = rows[-1][2]  # all of these are being sent
         return gone
 
     def note_remote(self, key: str, copy: Copy, part: Path | None = None) -> None:

@@ -93,6 +93,17 @@ def test_the_least_recently_used_go_first(files: FileStore) -> None:
     assert len(list(files.root.glob("blobs/??/*"))) == 3
 
 
+def test_eviction_goes_on_through_files_of_one_time(files: FileStore) -> None:
+    """Files that one answer showed were used at the same moment."""
+    for i in range(450):
+        add(files, f"k{i}", b"%03d" % i)
+    with sqlite3.connect(files.root / "index" / "cache.db") as db:
+        db.execute("UPDATE Cache SET access_time = 5")
+    db.close()
+    assert files.evict(400 * 3) == 400 * 3
+    assert len(files.index) == 50
+
+
 def test_a_file_that_is_being_sent_stays(files: FileStore) -> None:
     """Eviction passes by what someone reads, in whatever process, and takes the next."""
     now = time.time()
