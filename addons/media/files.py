@@ -130,8 +130,12 @@ class FileStore:
         """Record a copy whose bytes the object store holds; `part` is not needed any more."""
         self.index.put(key, copy, lambda: part.unlink(missing_ok=True) if part is not None else None)
 
-    def adopt(self, key: str, copy: Copy, part: Path) -> None:
-        """Make a finished part the copy of `key`: it is durable and complete before anyone can see it."""
+    def adopt(self, key: str, copy: Copy, part: Path, fd: int | None = None) -> None:
+        """Make a finished part the copy of `key`: it is durable and complete before anyone can see it.
+
+        `fd`: the part as its writer has it open. Those who follow the writer share its lock: from here on it is a
+        reader's, so that others may read, and eviction passes by.
+        """
         target = self.path(copy)
         target.parent.mkdir(exist_ok=True, mode=0o700)
         before = self.index.get(key)
@@ -142,6 +146,8 @@ class FileStore:
             else:
                 part.replace(target)
                 _sync_folder(target.parent)
+                if fd is not None:
+                    fcntl.flock(fd, fcntl.LOCK_SH)
 
         try:
             self.index.put(key, copy, place)

@@ -14,6 +14,7 @@ from addons.media.part import PartHead
 from addons.media.transfer import READ, Broken, Transfer
 
 POLL_S = 0.01
+ADOPT_S = 2.0  # a part that was moved into place is in the index this soon
 
 
 async def follow(transfer: Transfer, fd: int) -> AsyncIterator[bytes]:
@@ -36,21 +37,23 @@ async def follow(transfer: Transfer, fd: int) -> AsyncIterator[bytes]:
 
 async def follow_foreign(files: FileStore, key: str, head: PartHead, fd: int) -> AsyncIterator[bytes]:
     """As `follow`, for a file that another process fetches; `fd` is its part, closed at the end."""
-    at = 0
+    at, ends = 0, None
     try:
         while head.length is None or at < head.length:
             chunk = os.pread(fd, READ, at)
             if chunk:
                 at += len(chunk)
                 yield chunk
-            elif is_writer_gone(fd):
+                continue
+            if is_writer_gone(fd):
                 copy = files.index.get(key)
                 if copy is not None and copy.size == at:
                     return
-                if os.fstat(fd).st_size <= at:
+                ends = ends or time.monotonic() + ADOPT_S
+                adopting = not files.part(file_id(key)).exists() and time.monotonic() < ends
+                if not adopting and os.fstat(fd).st_size <= at:
                     raise Broken("the process that fetched the file stopped")
-            else:
-                await asyncio.sleep(POLL_S)
+            await asyncio.sleep(POLL_S)
     finally:
         os.close(fd)
 

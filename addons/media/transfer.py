@@ -256,7 +256,7 @@ class Transfer:
                 raise StoreFailed(f"{type(e).__name__}; see the gateway's log") from e
             self._files.note_remote(self.key, copy, self._files.part(self.id))
         else:
-            self._files.adopt(self.key, copy, self._files.part(self.id))
+            self._files.adopt(self.key, copy, self._files.part(self.id), self._fd)
         self._files.head(self.id).unlink(missing_ok=True)
         return copy
 

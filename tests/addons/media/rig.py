@@ -90,6 +90,22 @@ def answer_with(request: web.Request, data: bytes, *, etag: bool = True) -> web.
     return web.Response(body=data, headers=headers)
 
 
+def halfway(rest: asyncio.Event) -> Callable[[web.Request, bytes], object]:
+    """Half of the file, and what is left of it once `rest` is set."""
+
+    async def act(request: web.Request, data: bytes) -> web.StreamResponse:
+        whole = answer_with(request, data)
+        answer = web.StreamResponse(status=200, headers=whole.headers)
+        answer.content_length = len(data)
+        await answer.prepare(request)
+        await answer.write(data[: len(data) // 2])
+        await rest.wait()
+        await answer.write(data[len(data) // 2 :])
+        return answer
+
+    return act
+
+
 @dataclass
 class Rig:
     """A service and what surrounds it; `async with` starts and stops it."""
@@ -189,4 +205,4 @@ async def until(condition: Callable[[], bool], wait_s: float = WAIT_S) -> None:
             await asyncio.sleep(0.01)
 
 
-__all__ = ["RULES", "Cdn", "Debit", "Rig", "answer_with", "data_of", "meter_of", "until"]
+__all__ = ["RULES", "Cdn", "Debit", "Rig", "answer_with", "data_of", "halfway", "meter_of", "until"]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from addons.media.links import file_id
 from addons.media.streaming import TICKET
 from addons.pipeline.errors import ValidationFailed
-from tests.addons.media.rig import Cdn, Rig, answer_with, data_of, until
+from tests.addons.media.rig import Cdn, Rig, answer_with, data_of, halfway, until
 
 DATA = data_of(700_000)
 PATH = "/files/a/x.jpg"
@@ -26,40 +24,6 @@ async def test_fifty_clients_cost_one_upstream_request(rig: Rig, cdn: Cdn, http:
     assert all(body == DATA for body in bodies)
     assert len(cdn.gets(PATH)) == 1
     assert await rig.saved(PATH) == DATA
-
-
-async def test_two_processes_cost_one_upstream_request(
-    make_rig: Callable[..., Rig], cdn: Cdn, http: aiohttp.ClientSession
-) -> None:
-    """A second process follows the part that the first one writes."""
-    cdn.files[PATH] = DATA
-    rest = asyncio.Event()
-    cdn.act = halfway(rest)
-    async with make_rig() as one, make_rig() as two:
-        first = asyncio.create_task(one.read_all(http, PATH))
-        await until(lambda: one.media.files.part(file_id(one.key(PATH).text)).exists())
-        async with two.stream(http, PATH) as answer:
-            half = await answer.content.readexactly(len(DATA) // 2)
-            rest.set()
-            assert half + await answer.content.read() == DATA
-        assert await first == DATA
-    assert len(cdn.gets(PATH)) == 1
-
-
-def halfway(rest: asyncio.Event) -> Callable[[web.Request, bytes], object]:
-    """Half of the file, and what is left of it once `rest` is set."""
-
-    async def act(request: web.Request, data: bytes) -> web.StreamResponse:
-        whole = answer_with(request, data)
-        answer = web.StreamResponse(status=200, headers=whole.headers)
-        answer.content_length = len(data)
-        await answer.prepare(request)
-        await answer.write(data[: len(data) // 2])
-        await rest.wait()
-        await answer.write(data[len(data) // 2 :])
-        return answer
-
-    return act
 
 
 async def break_off(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
@@ -81,19 +45,19 @@ async def break_off(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
     cdn.act = None
 
 
-async def test_the_first_byte_does_not_wait_for_the_last(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
-    """Bytes go on to the client as they arrive, also to one that comes late."""
+async def test_a_copy_that_goes_at_once_costs_no_answer(
+    rig: Rig, cdn: Cdn, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evicted between the look and the opening: the client gets the bytes of the CDN."""
     cdn.files[PATH] = DATA
-    rest = asyncio.Event()
-    cdn.act = halfway(rest)
-    async with rig.stream(http, PATH) as early:
-        await early.content.readexactly(len(DATA) // 2)
-        async with rig.stream(http, PATH) as late:
-            await late.content.readexactly(len(DATA) // 2)
-            rest.set()
-            assert DATA.endswith(await late.content.read())
-        await early.content.read()
-    assert len(cdn.gets(PATH)) == 1
+    await rig.read_all(http, PATH)
+    await rig.saved(PATH)
+
+    def gone(copy: object) -> object:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(rig.media.files, "open", gone)
+    assert await rig.read_all(http, PATH) == DATA
 
 
 async def test_a_client_that_leaves_stops_nothing(rig: Rig, cdn: Cdn, http: aiohttp.ClientSession) -> None:
