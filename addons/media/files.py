@@ -16,7 +16,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -64,6 +64,7 @@ class FileStore:
         self.max_bytes = max_bytes
         self.min_free_bytes = max(min_free_bytes, INDEX_ROOM)
         self._promised: dict[str, int] = {}
+        self._uses: dict[str, float] = {}
 
     def part(self, file_id: str) -> Path:
         return self.root / "parts" / f"{file_id}.part"
@@ -108,8 +109,18 @@ class FileStore:
     def _fits(self, size: int) -> bool:
         return self.free_bytes() - sum(self._promised.values()) - size >= self.min_free_bytes
 
+    def used(self, keys: Iterable[str]) -> None:
+        """Note that copies were of use now; what goes first depends on it. `write_uses` tells other processes."""
+        self._uses.update(dict.fromkeys(keys, time.time()))
+
+    def write_uses(self) -> None:
+        uses, self._uses = self._uses, {}
+        if uses:
+            self.index.touch_many(uses.copy())
+
     def evict(self, wanted: int) -> int:
         """Remove least recently used copies until `wanted` bytes are gone, but none that is being sent. Bytes removed."""
+        self.write_uses()
         gone, after = 0, 0.0
         while gone < wanted:
             rows = self.index.oldest(100, after)

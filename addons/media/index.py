@@ -10,8 +10,7 @@ from __future__ import annotations
 import errno
 import shutil
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -23,7 +22,6 @@ from diskcache import Cache, Disk
 log = structlog.get_logger(__name__)
 
 MODE_RAW = 1  # diskcache's word for "the value column holds it"
-TOUCH_S = 60.0
 CHUNK = 900  # SQLite allows more variables; older builds did not
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 UNWRITABLE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
@@ -165,12 +163,9 @@ class MediaIndex:
                 return False
             return bool(self._cache.delete(key, retry=True))
 
-    def touch(self, key: str) -> None:
-        """Note a use; at most one write a minute and key."""
-        self._cache.touch_many([key])
-
-    def touch_many(self, keys: Sequence[str]) -> None:
-        self._cache.touch_many(keys)
+    def touch_many(self, uses: Mapping[str, float]) -> None:
+        """Note when files were used, in Unix seconds by key."""
+        self._cache.touch_many(uses)
 
     def oldest(self, limit: int, after: float = 0.0) -> list[tuple[str, Copy, float]]:
         """(key, copy, time of last use), least recently used first, from `after` on."""
@@ -225,14 +220,10 @@ class _Cache(Cache):  # type: ignore[misc]
         found = self._sql("SELECT 1 FROM Cache WHERE filename = ? AND key <> ? LIMIT 1", (sha256, key)).fetchone()
         return found is not None
 
-    def touch_many(self, keys: Sequence[str]) -> None:
-        now = time.time()
-        for at in range(0, len(keys), CHUNK):
-            part = keys[at : at + CHUNK]
-            marks = ",".join("?" * len(part))
-            where = f"raw = 1 AND key IN ({marks}) AND access_time < ?"
-            if self._sql(f"SELECT 1 FROM Cache WHERE {where} LIMIT 1", [*part, now - TOUCH_S]).fetchone():  # noqa: S608
-                self._sql(f"UPDATE Cache SET access_time = ? WHERE {where}", [now, *part, now - TOUCH_S])  # noqa: S608
+    def touch_many(self, uses: Mapping[str, float]) -> None:
+        later = "UPDATE Cache SET access_time = ? WHERE raw = 1 AND key = ? AND access_time < ?"
+        with self.transact(retry=True):
+            self._con.executemany(later, [(at, key, at) for key, at in uses.items()])
 
     def oldest(self, limit: int, after: float) -> list[tuple[str, Copy, float]]:
         rows = self._sql(

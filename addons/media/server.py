@@ -87,7 +87,7 @@ class FileServer:
         if self._media.signer.ended(link):
             raise answers.link_ended()
         if copy.object is not None:
-            self._media.used(key)
+            self._media.files.used([key])
             left = None if link.ends is None else link.ends - time.time()
             raise web.HTTPFound(self._media.remote(copy, left), headers={"Cache-Control": "no-store"})
         try:
@@ -95,7 +95,7 @@ class FileServer:
         except FileNotFoundError:
             self._media.files.lost(key, copy)
             raise answers.no_such_file() from None
-        self._media.used(key)
+        self._media.files.used([key])
         age = int(link.ends - time.time()) if link.ends is not None else PUBLIC_AGE_S
         scope = "public" if link.ends is None else "private"
         return serving.respond(request, copy, file, f"{scope}, max-age={max(0, age)}")

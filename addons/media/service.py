@@ -63,7 +63,6 @@ class MediaService:
         self._identity = MediaIdentity([])
         self.files = FileStore(media.dir, max_bytes=media.max_cache_bytes, min_free_bytes=media.min_free_bytes)
         self.signer = LinkSigner(services.config.secret_keys(), media.link_ttl_s, time.time)
-        self._used: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self.client = CdnClient(services.config, StoreDirectory(services.store, services.secrets).account)
         self.objects = objects.configured(services.config)
@@ -96,7 +95,7 @@ class MediaService:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.transfers.close()
         await self.client.close()
-        await asyncio.to_thread(self._note_used)
+        await asyncio.to_thread(self.files.write_uses)
         self.files.index.close()
 
     @property
@@ -144,7 +143,7 @@ class MediaService:
         ends = self.signer.default_end()
         links = {key: self._link(root, copy, ends) for key, copy in copies.items()}
         result = swapping.put(body, found, links)
-        self._used.update(copies)
+        self.files.used(copies)
         if result.missing:
             self.filler.seen(result.missing, account_id)
         return result
@@ -208,12 +207,8 @@ class MediaService:
         copy = self.files.index.get(key.text)
         if copy is None or self.files.lost(key.text, copy):
             return None
-        self.used(key.text)
+        self.files.used([key.text])
         return copy
-
-    def used(self, key: str) -> None:
-        """Note that a copy was of use; written every few seconds."""
-        self._used.add(key)
 
     async def health(self) -> str | None:
         """Why fewer files are cached than could be; None when all is well."""
@@ -242,7 +237,7 @@ class MediaService:
         next_sweep = time.monotonic()
         while True:
             try:
-                await asyncio.to_thread(self._note_used)
+                await asyncio.to_thread(self.files.write_uses)
                 if time.monotonic() >= next_sweep:
                     next_sweep = time.monotonic() + SWEEP_S
                     await asyncio.to_thread(self.files.sweep)
@@ -251,11 +246,6 @@ class MediaService:
             except Exception as e:
                 log.warning("media upkeep failed", error=f"{type(e).__name__}: {e}")
             await asyncio.sleep(TOUCH_S)
-
-    def _note_used(self) -> None:
-        used, self._used = self._used, set()
-        if used:
-            self.files.index.touch_many(list(used))
 
 
 @asynccontextmanager

@@ -86,11 +86,29 @@ def test_the_least_recently_used_go_first(files: FileStore) -> None:
     now = time.time()
     for i in range(5):
         add(files, f"k{i}", bytes([i]) * 2000, used=now - 1000 + i)
-    files.index.touch("k0")
+    files.used(["k0"])
     files.make_room(2000 * 2)
     assert [k for k, _ in files.index.entries()] == ["k0", "k3", "k4"]
     assert files.index.total_bytes() == 6000
     assert len(list(files.root.glob("blobs/??/*"))) == 3
+
+
+def test_a_use_counts_at_once(files: FileStore) -> None:
+    """Also where a file was saved a moment ago, and in the order of uses, not of writing them down."""
+    for name in "abc":
+        add(files, name, name.encode() * 3000)
+    for name in ("b", "a"):
+        files.used([name])
+    files.evict(3000)
+    assert [k for k, _ in files.index.entries()] == ["a", "b"]
+    files.evict(3000)
+    assert [k for k, _ in files.index.entries()] == ["a"]
+    other = MediaIndex(files.root / "index")
+    before = other.oldest(1)[0][2]
+    files.used(["a"])
+    files.write_uses()
+    assert other.oldest(1)[0][2] > before
+    other.close()
 
 
 def test_eviction_goes_on_through_files_of_one_time(files: FileStore) -> None:

@@ -116,7 +116,7 @@ async def test_use_is_noted(rig: Rig, cdn: Cdn) -> None:
         db.execute("UPDATE Cache SET access_time = 5")
     db.close()
     await rig.media.swap(body(), exchange())
-    rig.media._note_used()
+    rig.media.files.write_uses()
     assert rig.media.files.index.oldest(1)[0][2] > time.time() - 60
 
 
