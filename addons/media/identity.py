@@ -73,10 +73,11 @@ class MediaIdentity:
             return None
         *hosts, path, query = found.groups()
         at = next(i for i, host in enumerate(hosts) if host is not None)
-        return self.key_of(at, path, query or "", url)
+        text = self.text_of(at, path, query or "")
+        return None if text is None else MediaKey(text, url)
 
-    def key_of(self, pattern: int, path: str, query: str, url: str) -> MediaKey | None:
-        """As `key`, for a URL that was already taken apart: `pattern` is the index of its host's pattern."""
+    def text_of(self, pattern: int, path: str, query: str) -> str | None:
+        """The key's text of a URL that was already taken apart: `pattern` is the index of its host's pattern."""
         if len(path) < 2 or ("/." in path and _DOTS.search(path)):
             return None
         if "%" in path:
@@ -87,7 +88,7 @@ class MediaIdentity:
         if self.identity_params and query:
             kept = sorted(kv for kv in parse_qsl(query, keep_blank_values=True) if kv[0] in self.identity_params)
             text += "?" + urlencode(kept) if kept else ""
-        return MediaKey(text, url)
+        return text
 
 
 def host_regex(pattern: str) -> str:

@@ -135,7 +135,7 @@ class MediaService:
         found = self._scanner.find(body)
         if not found:
             return swapping.Swapped(body)
-        keys = list({f.key.text for f in found})
+        keys = list({f.text for f in found})
         if len(keys) <= INLINE_KEYS:
             copies = self.files.index.get_many(keys)
         else:

@@ -36,11 +36,11 @@ _LONGEST = 8192
 
 
 class Found(NamedTuple):
-    """A media URL at `body[start:end]`."""
+    """A media URL at `body[start:end]`, and the text of its key."""
 
     start: int
     end: int
-    key: MediaKey
+    text: str
 
 
 @dataclass(slots=True)
@@ -89,10 +89,11 @@ class Scanner:
             return self._take_slowly(match)
         pattern = match.lastindex
         assert pattern is not None
-        tail = rest.decode("ascii")
-        path, _, query = tail.partition("?")
-        key = self._identity.key_of(pattern - 1, path, query, f"https://{match[pattern].decode()}{tail}")
-        return None if key is None else Found(match.start(), end, key)
+        mark = rest.find(b"?")
+        path = (rest if mark < 0 else rest[:mark]).decode("ascii")
+        query = rest[mark + 1 :].decode("ascii") if mark >= 0 and self._identity.identity_params else ""
+        text = self._identity.text_of(pattern - 1, path, query)
+        return None if text is None else Found(match.start(), end, text)
 
     def _take_slowly(self, match: re.Match[bytes]) -> Found | None:
         """A URL inside a text, or with rare characters or escapes: its end takes looking for."""
@@ -100,9 +101,8 @@ class Scanner:
         if rest is None:
             return None
         start, end = match.start(), _without_trailing(match.string, match.start(), rest.end())
-        plain = _ESCAPE.sub(_unescape, match.string[start:end])
-        key = self._identity.key(plain.decode("ascii").replace("&amp;", "&"))
-        return None if key is None else Found(start, end, key)
+        key = self._identity.key(_url_at(match.string, start, end))
+        return None if key is None else Found(start, end, key.text)
 
 
 def swap(
@@ -117,7 +117,7 @@ def swap(
     found = scanner.find(body)
     if not found:
         return Swapped(body)
-    links = lookup(list({f.key.text for f in found}))
+    links = lookup(list({f.text for f in found}))
     return put(body, found, links)
 
 
@@ -127,9 +127,10 @@ def put(body: bytes, found: list[Found], links: Mapping[str, str]) -> Swapped:
     missing: dict[str, MediaKey] = {}
     at = count = 0
     for f in found:
-        link = links.get(f.key.text)
+        link = links.get(f.text)
         if link is None:
-            missing.setdefault(f.key.text, f.key)
+            if f.text not in missing:
+                missing[f.text] = MediaKey(f.text, _url_at(body, f.start, f.end))
             continue
         out.append(body[at : f.start])
         out.append(_escape(link, body, f))
@@ -176,6 +177,11 @@ def _escape(link: str, body: bytes, f: Found) -> bytes:
         return raw
     slash = body[at : at + 2]
     return raw.replace(b"/", b"\\/" if slash == b"\\/" else body[at : at + 6])
+
+
+def _url_at(body: bytes, start: int, end: int) -> str:
+    """The URL without the escapes of JSON and HTML."""
+    return _ESCAPE.sub(_unescape, body[start:end]).decode("ascii").replace("&amp;", "&")
 
 
 def _unescape(found: re.Match[bytes]) -> bytes:
