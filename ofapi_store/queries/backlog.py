@@ -34,7 +34,11 @@ class Backlog:
 def count(conn: Connection, *, now: datetime) -> Backlog:
     c = JOBS.c
     live = select(c.kind, c.state, func.count()).where(LIVE_ROWS).group_by(c.kind, c.state)
-    failed = select(c.kind, func.count()).where(c.finished_at >= now - RECENT, c.state == "failed").group_by(c.kind)
+    failed = (
+        select(c.kind, func.count().label("n"))
+        .where(c.finished_at >= now - RECENT, c.state == "failed")
+        .group_by(c.kind)
+    )
     first = select(func.min(c.next_at, type_=c.next_at.type)).where(c.state == "pending")
     due: datetime | None = conn.execute(first).scalar()
     waiting = {
@@ -42,11 +46,11 @@ def count(conn: Connection, *, now: datetime) -> Backlog:
         for name, state in WAITING.items()
     }
     w = WEBHOOKS.c
-    hooks = select(w.state, func.count()).where(w.state != LISTENING).group_by(w.state)
+    hooks = select(w.state, func.count().label("n")).where(w.state != LISTENING).group_by(w.state)
     return Backlog(
         {(kind, state): n for kind, state, n in conn.execute(live)},
-        dict(conn.execute(failed).tuples().all()),
+        {row.kind: row.n for row in conn.execute(failed)},
         max(0.0, (now - due).total_seconds()) if due is not None else 0.0,
         waiting,
-        dict(conn.execute(hooks).tuples().all()),
+        {row.state: row.n for row in conn.execute(hooks)},
     )
