@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from scripts.cli.doctor_ports import bind_problem
 from scripts.cli.frame import EXIT_USAGE, REPO, CliError, note, state
 
 DEFAULT_PORT = 8080
+MAILS = "mails"
 
 
 def command(
@@ -84,7 +86,8 @@ class Demo:
         upstream, cdn = (url.rstrip("/") if url else None for url in at)
         requests_log: Path | None = None
         simulator = self._simulator() if upstream is None else None
-        stack = Stack.prepare(self.folder, rules_dir=rules, port=port, web=web, output=self.log)
+        config = self._mail_server() if simulator is not None else None
+        stack = Stack.prepare(self.folder, rules_dir=rules, config=config, port=port, web=web, output=self.log)
         self.ends.callback(stack.stop)
         if simulator is not None:
             found = simulator.wait_ready(stop=self.stop)
@@ -96,7 +99,17 @@ class Demo:
         self.children.append(stack.gateway)
         log = str(requests_log) if requests_log else None
         more = {"upstream_url": upstream, "upstream_cdn_url": cdn, "upstream_log": log, "pid": os.getpid()}
-        self.facts = {**stack.facts(), **more}
+        mails = str(self.folder / MAILS) if simulator is not None else None
+        self.facts = {**stack.facts(), **more, "mail_dir": mails}
+
+    def _mail_server(self) -> dict[str, Any]:
+        """The creators' mailbox, in `mails`, and the config by which the gateway sends there."""
+        from scripts.simulator.mail import MailSink
+
+        shutil.rmtree(self.folder / MAILS, ignore_errors=True)
+        server, reference = self.ends.enter_context(MailSink(self.folder / MAILS)), self.folder / ".smtp-url"
+        write_atomically(reference, server.url)
+        return {"auth": {"smtp_url": {"file": str(reference)}}}
 
     def _simulator(self) -> Child:
         ready, requests_log = self.folder / ".simulator-ready.json", self.folder / "upstream.jsonl"
@@ -169,6 +182,7 @@ def _show(facts: dict[str, Any]) -> None:
         return
     url, key, account = facts["base_url"], facts["api_key"], facts["account"]
     origin = f"upstream  {facts['upstream_url']}" + (f"   log {facts['upstream_log']}" if facts["upstream_log"] else "")
+    origin += f"\nmails     {facts['mail_dir']}" if facts["mail_dir"] else ""
     web = f"mitmweb   {facts['web_url']}   password {facts['web_password']}\n" if facts["web_url"] else ""
     sys.stdout.write(
         f"""

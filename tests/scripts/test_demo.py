@@ -27,7 +27,7 @@ from scripts.cli.main import run
 REPO = Path(__file__).resolve().parents[2]
 FIELDS = {
     "base_url", "api_key", "account", "other_api_key", "other_account", "cdn_url", "web_url", "upstream_url",
-    "upstream_log", "rules_dir", "config", "store_url", "proxy_url", "ca_file",
+    "upstream_log", "rules_dir", "config", "store_url", "proxy_url", "ca_file", "mail_dir",
 }  # fmt: skip
 
 

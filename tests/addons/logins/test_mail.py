@@ -13,8 +13,8 @@ from addons.pipeline.errors import ApiError, Conflict
 from ofapi_store import outbox
 from ofapi_store.engine import Store
 from ofapi_store.queries import auth_sessions
+from scripts.simulator.mail import MailSink
 from tests.addons.logins.conftest import Desk
-from tests.e2e.logins.smtp_sink import MailSink
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def sink() -> Iterator[MailSink]:
 
 @pytest.fixture
 def desk(sqlite_store: Store, desk_of: Callable[..., Desk], sink: MailSink, tmp_path: Path) -> Desk:
-    (tmp_path / "smtp").write_text(f"smtp://127.0.0.1:{sink.port}")
+    (tmp_path / "smtp").write_text(sink.url)
     return desk_of(sqlite_store, auth={"smtp_url": {"file": "smtp"}, "mail_from": "us@agency.test"})
 
 

@@ -14,10 +14,10 @@ from onlyfansapi import OnlyFansAPI
 
 from scripts.cli.stack import Stack
 from scripts.simulator import Simulator
+from scripts.simulator.mail import MailSink
 from scripts.simulator.model import Creator
 from tests.e2e.client.conftest import strict
 from tests.e2e.logins.browser import Browser, chromium
-from tests.e2e.logins.smtp_sink import MailSink
 
 PASSWORD = "planted-Passw0rd-äöü-7f3a91"
 CODE = "83517293"
@@ -91,7 +91,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, host_site: str) -> Iterato
     with Simulator.start(**small) as sim, MailSink() as mails, (folder / "processes.log").open("wb") as output:
         owner = sim.world.creators[1]
         owner.password, owner.otp_code = PASSWORD, CODE
-        (folder / "smtp").write_text(f"smtp://127.0.0.1:{mails.port}")
+        (folder / "smtp").write_text(mails.url)
         config = {
             "auth": {
                 "embed_origins": [host_site],

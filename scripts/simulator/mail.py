@@ -1,11 +1,12 @@
-"""A mail server that keeps what it gets."""
+"""The creators' mail server: keeps what it gets, and with a folder writes each mail there as `<number>.eml`."""
 
 from __future__ import annotations
 
 import socketserver
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from threading import Thread
+from pathlib import Path
+from threading import Lock, Thread
 from typing import Self
 
 
@@ -30,7 +31,7 @@ class _Session(socketserver.StreamRequestHandler):
         sink: _Server = self.server  # type: ignore[assignment]
         parsed = message_from_bytes(b"".join(lines), policy=policy.default)
         assert isinstance(parsed, EmailMessage)
-        sink.mails.append(parsed)
+        sink.keep(parsed)
         self.wfile.write(b"250 kept\r\n")
 
 
@@ -38,21 +39,30 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None) -> None:
         super().__init__(("127.0.0.1", 0), _Session)
         self.mails: list[EmailMessage] = []
+        self._folder = folder
+        self._lock = Lock()
+
+    def keep(self, mail: EmailMessage) -> None:
+        with self._lock:
+            self.mails.append(mail)
+            if self._folder is not None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                (self._folder / f"{len(self.mails)}.eml").write_bytes(mail.as_bytes())
 
 
 class MailSink:
-    """`with MailSink() as sink: sink.port, sink.mails`."""
+    """`with MailSink() as sink: sink.url, sink.mails`."""
 
-    def __init__(self) -> None:
-        self._server = _Server()
+    def __init__(self, folder: Path | None = None) -> None:
+        self._server = _Server(folder)
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
 
     @property
-    def port(self) -> int:
-        return int(self._server.server_address[1])
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def mails(self) -> list[EmailMessage]:
