@@ -74,7 +74,9 @@ class GatewayAddon:
     # -- connections ---------------------------------------------------------------------------------------------
 
     def client_connected(self, client: connection.Client) -> None:
-        if (handler := _handler_of(client)) is not None:  # mitmproxy allows five upstream connections per client and host, whatever the options
+        if (
+            handler := _handler_of(client)
+        ) is not None:  # mitmproxy allows five upstream connections per client and host, whatever the options
             handler.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(MAX_CONNECTIONS_PER_HOST))
 
     def client_disconnected(self, client: connection.Client) -> None:

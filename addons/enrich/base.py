@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,11 +10,25 @@ from typing import Any
 import orjson
 from pydantic import JsonValue
 
-from addons.pipeline.accessors import Accessor, BadJsonPath, FieldPath, compile_fields, compile_path
-from addons.pipeline.rule_models import JsonPathText, Strict
+from addons.pipeline.accessors import Accessor, BadJsonPath, FieldPath, compile_fields, compile_path, together
+from addons.pipeline.rule_models import JsonPaths, JsonPathText, Strict
 from addons.pipeline.steps import RuleProblem
 
-__all__ = ["JsonPathText", "JsonValue", "Strict", "at_path", "dumps", "field_at", "join_path", "number_text"]
+__all__ = [
+    "ROOT",
+    "JsonPathText",
+    "JsonPaths",
+    "JsonValue",
+    "Strict",
+    "at_path",
+    "at_paths",
+    "dumps",
+    "field_at",
+    "fields_below",
+    "number_text",
+]
+
+ROOT = ["$"]
 
 
 def at_path(text: str, where: Sequence[str | int]) -> Accessor:
@@ -25,6 +39,11 @@ def at_path(text: str, where: Sequence[str | int]) -> Accessor:
         raise RuleProblem(where, str(error), "for example `$.list[*]`", code="bad-jsonpath") from error
 
 
+def at_paths(texts: Sequence[str], key: str) -> Accessor:
+    """Compile the paths of a parameter into one accessor. Raises RuleProblem at the one that is wrong."""
+    return together([at_path(text, (key, index)) for index, text in enumerate(texts)])
+
+
 def field_at(text: str, where: Sequence[str | int]) -> FieldPath:
     """Compile a field, or a chain of fields, below a row. Raises RuleProblem at `where`."""
     try:
@@ -33,9 +52,10 @@ def field_at(text: str, where: Sequence[str | int]) -> FieldPath:
         raise RuleProblem(where, str(error), "for example `withUser.id`", code="bad-jsonpath") from error
 
 
-def join_path(each: str, field: str) -> str:
-    """The two as one path, for `Access`: `$.list[*]` and `id` give `$.list[*].id`."""
-    return f"{each}.{field.removeprefix('$.')}" if field != "$" else each
+def fields_below(each: Sequence[str], fields: Iterable[str]) -> frozenset[str]:
+    """Every field below every row as one path, for `Access`: `$.list[*]` and `id` give `$.list[*].id`."""
+    names = list(fields)
+    return frozenset(path if name == "$" else f"{path}.{name.removeprefix('$.')}" for path in each for name in names)
 
 
 def dumps(value: Any) -> bytes:

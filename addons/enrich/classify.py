@@ -23,7 +23,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from addons.enrich.base import JsonPathText, JsonValue, Strict, at_path, dumps, field_at, join_path
+from addons.enrich.base import ROOT, JsonPaths, JsonPathText, JsonValue, Strict, at_paths, dumps, field_at, fields_below
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
 from addons.pipeline.rule_models import OneOrMore
@@ -49,7 +49,7 @@ class Pattern(Strict):
 
 
 class ClassifyParams(Strict):
-    each: JsonPathText = Field(default="$", description="the rows: objects of the body")
+    each: JsonPaths = Field(default=ROOT, description="the rows: objects of the body")
     source: JsonPathText = Field(alias="from", description="path inside the row to the text")
     set: str = Field(description="field that gets the word")
     patterns: list[Pattern] = Field(min_length=1, description="tried in order")
@@ -99,15 +99,15 @@ class Classify:
     @classmethod
     def compile(cls, params: ClassifyParams, ctx: CompileContext) -> ClassifyStep:
         return ClassifyStep(
-            each=at_path(params.each, ("each",)),
+            each=at_paths(params.each, "each"),
             source=field_at(params.source, ("from",)),
             target=field_at(params.set, ("set",)),
             patterns=tuple((_test(p, i), dumps(p.value)) for i, p in enumerate(params.patterns)),
             otherwise=dumps(params.otherwise),
             strip_html=params.strip_html,
             access=Access(
-                reads={join_path(params.each, params.source): ("from",)},
-                writes=frozenset({join_path(params.each, params.set)}),
+                reads=dict.fromkeys(fields_below(params.each, [params.source]), ("from",)),
+                writes=fields_below(params.each, [params.set]),
             ),
         )
 

@@ -8,14 +8,14 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from addons.enrich.base import JsonPathText, JsonValue, Strict, at_path, dumps, field_at, join_path
+from addons.enrich.base import ROOT, JsonPaths, JsonValue, Strict, at_paths, dumps, field_at, fields_below
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
 from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 
 
 class ConstParams(Strict):
-    each: JsonPathText = Field(default="$", description="the rows: objects of the body")
+    each: JsonPaths = Field(default=ROOT, description="the rows: objects of the body")
     set: dict[str, JsonValue] = Field(min_length=1, description="target field (`a.b`: inside of `a`) → value")
     only_absent: bool = Field(default=False, description="true: fields that are there stay as they are")
 
@@ -50,5 +50,5 @@ class Const:
     @classmethod
     def compile(cls, params: ConstParams, ctx: CompileContext) -> ConstStep:
         values = tuple((field_at(t, ("set", t)), dumps(v)) for t, v in params.set.items())
-        writes = frozenset(join_path(params.each, t) for t in params.set)
-        return ConstStep(at_path(params.each, ("each",)), values, params.only_absent, Access(writes=writes))
+        writes = fields_below(params.each, params.set)
+        return ConstStep(at_paths(params.each, "each"), values, params.only_absent, Access(writes=writes))

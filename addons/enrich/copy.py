@@ -8,14 +8,14 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from addons.enrich.base import JsonPathText, Strict, at_path, field_at, join_path
+from addons.enrich.base import ROOT, JsonPaths, Strict, at_paths, field_at, fields_below
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
 from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 
 
 class CopyParams(Strict):
-    each: JsonPathText = Field(default="$", description="the rows: objects of the body")
+    each: JsonPaths = Field(default=ROOT, description="the rows: objects of the body")
     set: dict[str, str] = Field(min_length=1, description="target field (`a.b`: inside of `a`) → path inside the row")
 
 
@@ -50,5 +50,5 @@ class Copy:
     @classmethod
     def compile(cls, params: CopyParams, ctx: CompileContext) -> CopyStep:
         paths = tuple((field_at(t, ("set", t)), field_at(s, ("set", t))) for t, s in params.set.items())
-        writes = frozenset(join_path(params.each, t) for t in params.set)
-        return CopyStep(at_path(params.each, ("each",)), paths, Access(writes=writes))
+        writes = fields_below(params.each, params.set)
+        return CopyStep(at_paths(params.each, "each"), paths, Access(writes=writes))

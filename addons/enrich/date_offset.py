@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from addons.enrich.base import JsonPathText, Strict, at_path, dumps, field_at, join_path
+from addons.enrich.base import ROOT, JsonPaths, Strict, at_paths, dumps, field_at, fields_below
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
 from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
@@ -21,7 +21,7 @@ MOST = 100_000
 
 
 class DateOffsetParams(Strict):
-    each: JsonPathText = Field(default="$", description="the rows: objects of the body")
+    each: JsonPaths = Field(default=ROOT, description="the rows: objects of the body")
     source: str = Field(alias="from", description="field with the number; it is taken out")
     set: str = Field(description="field that gets the date-time (UTC)")
     unit: Literal["days", "hours", "minutes"] = Field(default="days", description="unit of the number")
@@ -67,9 +67,9 @@ class DateOffset:
 
     @classmethod
     def compile(cls, params: DateOffsetParams, ctx: CompileContext) -> DateOffsetStep:
-        writes = frozenset(join_path(params.each, f) for f in (params.source, params.set))
+        writes = fields_below(params.each, (params.source, params.set))
         return DateOffsetStep(
-            each=at_path(params.each, ("each",)),
+            each=at_paths(params.each, "each"),
             source=field_at(params.source, ("from",)),
             target=field_at(params.set, ("set",)),
             unit=params.unit,

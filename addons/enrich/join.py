@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from addons.enrich.base import JsonPathText, Strict, at_path, field_at, join_path
+from addons.enrich.base import ROOT, JsonPaths, JsonPathText, Strict, at_path, at_paths, field_at, fields_below
 from addons.enrich.lookup import key_of
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
@@ -27,7 +27,7 @@ from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 
 
 class JoinParams(Strict):
-    each: JsonPathText = Field(default="$", description="the rows: objects of the body that get fields")
+    each: JsonPaths = Field(default=ROOT, description="the rows: objects of the body that get fields")
     source: JsonPathText = Field(alias="from", description="the object, from the root of the body, that has the values")
     on: dict[str, str] = Field(
         default={}, max_length=1, description="path inside the row → path inside the other object that must be equal"
@@ -81,9 +81,9 @@ class Join:
     def compile(cls, params: JoinParams, ctx: CompileContext) -> JoinStep:
         on = next(((field_at(a, ("on", a)), field_at(b, ("on", a))) for a, b in params.on.items()), None)
         return JoinStep(
-            each=at_path(params.each, ("each",)),
+            each=at_paths(params.each, "each"),
             source=at_path(params.source, ("from",)),
             on=on,
             fields=tuple((field_at(t, ("set", t)), field_at(s, ("set", t))) for t, s in params.set.items()),
-            access=Access(writes=frozenset(join_path(params.each, t) for t in params.set)),
+            access=Access(writes=fields_below(params.each, params.set)),
         )

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from addons.enrich.base import JsonPathText, JsonValue, Strict, at_path, dumps, field_at, join_path
+from addons.enrich.base import ROOT, JsonPaths, JsonValue, Strict, at_paths, dumps, field_at, fields_below
 from addons.enrich.lookup import key_of
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
@@ -16,7 +16,7 @@ from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 
 
 class MapParams(Strict):
-    each: JsonPathText = Field(default="$", description="the rows: objects of the body")
+    each: JsonPaths = Field(default=ROOT, description="the rows: objects of the body")
     field: str = Field(description="field whose value changes (`a.b`: inside of `a`)")
     values: dict[str, JsonValue] = Field(min_length=1, description="present value as text → new value; others stay")
 
@@ -52,5 +52,5 @@ class MapValues:
     @classmethod
     def compile(cls, params: MapParams, ctx: CompileContext) -> MapStep:
         values = {key: dumps(value) for key, value in params.values.items()}
-        access = Access(writes=frozenset({join_path(params.each, params.field)}))
-        return MapStep(at_path(params.each, ("each",)), field_at(params.field, ("field",)), values, access)
+        access = Access(writes=fields_below(params.each, [params.field]))
+        return MapStep(at_paths(params.each, "each"), field_at(params.field, ("field",)), values, access)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from addons.enrich.base import JsonPathText, JsonValue, Strict, at_path, dumps, field_at
+from addons.enrich.base import ROOT, JsonPaths, JsonValue, Strict, at_paths, dumps, field_at
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
 from addons.pipeline.layout import quote
@@ -16,7 +16,7 @@ from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 
 
 class PickParams(Strict):
-    each: JsonPathText = Field(default="$", description="the rows: objects of the body")
+    each: JsonPaths = Field(default=ROOT, description="the rows: objects of the body")
     set: dict[str, str] = Field(min_length=1, description="field of the new object → path inside the row")
     otherwise: JsonValue = Field(default=None, description="value of a field whose path the row does not have")
 
@@ -55,5 +55,5 @@ class Pick:
     @classmethod
     def compile(cls, params: PickParams, ctx: CompileContext) -> PickStep:
         fields = tuple((quote(name), field_at(path, ("set", name))) for name, path in params.set.items())
-        each = at_path(params.each, ("each",))
-        return PickStep(each, fields, dumps(params.otherwise), Access(writes=frozenset({params.each})))
+        each = at_paths(params.each, "each")
+        return PickStep(each, fields, dumps(params.otherwise), Access(writes=frozenset(params.each)))

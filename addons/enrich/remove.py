@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from addons.enrich.base import JsonPathText, Strict, at_path, field_at, join_path
+from addons.enrich.base import ROOT, JsonPaths, Strict, at_paths, field_at, fields_below
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
 from addons.pipeline.rule_models import OneOrMore
@@ -16,7 +16,7 @@ from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 
 
 class RemoveParams(Strict):
-    each: JsonPathText = Field(default="$", description="the rows: objects of the body")
+    each: JsonPaths = Field(default=ROOT, description="the rows: objects of the body")
     fields: OneOrMore = Field(min_length=1, description="fields to take out (`a.b`: inside of `a`)")
 
 
@@ -49,5 +49,5 @@ class Remove:
     @classmethod
     def compile(cls, params: RemoveParams, ctx: CompileContext) -> RemoveStep:
         fields = tuple(field_at(f, ("fields", i)) for i, f in enumerate(params.fields))
-        writes = frozenset(join_path(params.each, f) for f in params.fields)
-        return RemoveStep(at_path(params.each, ("each",)), fields, Access(writes=writes))
+        writes = fields_below(params.each, params.fields)
+        return RemoveStep(at_paths(params.each, "each"), fields, Access(writes=writes))

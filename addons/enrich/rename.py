@@ -8,14 +8,14 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from addons.enrich.base import JsonPathText, Strict, at_path, field_at, join_path
+from addons.enrich.base import ROOT, JsonPaths, Strict, at_paths, field_at, fields_below
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
 from addons.pipeline.steps import Access, CompileContext, RowQuery, StepContext
 
 
 class RenameParams(Strict):
-    each: JsonPathText = Field(default="$", description="the rows: objects of the body")
+    each: JsonPaths = Field(default=ROOT, description="the rows: objects of the body")
     set: dict[str, str] = Field(min_length=1, description="present name (`a.b`: inside of `a`) → new name")
 
 
@@ -48,5 +48,5 @@ class Rename:
     @classmethod
     def compile(cls, params: RenameParams, ctx: CompileContext) -> RenameStep:
         names = tuple((field_at(old, ("set", old)), new) for old, new in params.set.items())
-        writes = frozenset(join_path(params.each, name) for pair in params.set.items() for name in pair)
-        return RenameStep(at_path(params.each, ("each",)), names, Access(writes=writes))
+        writes = fields_below(params.each, (name for pair in params.set.items() for name in pair))
+        return RenameStep(at_paths(params.each, "each"), names, Access(writes=writes))

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from addons.enrich.base import JsonPathText, Strict, at_path, dumps, field_at, join_path, number_text
+from addons.enrich.base import ROOT, JsonPaths, Strict, at_paths, dumps, field_at, fields_below, number_text
 from addons.pipeline.accessors import Accessor, FieldPath
 from addons.pipeline.document import Document
 from addons.pipeline.node import Node
@@ -36,7 +36,7 @@ Convert = Literal["text", "int", "number"]
 
 
 class TemplateParams(Strict):
-    each: JsonPathText = Field(default="$", description="the rows: objects of the body")
+    each: JsonPaths = Field(default=ROOT, description="the rows: objects of the body")
     set: dict[str, str] = Field(min_length=1, description="target field → text with `{parts}`")
     convert: Convert | None = Field(
         default=None, alias="as", description="type of the values; default: as they are, else text"
@@ -89,10 +89,10 @@ class TextTemplate:
                 if isinstance(part, tuple) and part[0] == "params":
                     names[str(part[1])] = where
                 elif isinstance(part, tuple) and isinstance(part[1], FieldPath):
-                    reads[join_path(params.each, part[1].text)] = where
-        writes = frozenset(join_path(params.each, t) for t in params.set)
+                    reads.update(dict.fromkeys(fields_below(params.each, [part[1].text]), where))
+        writes = fields_below(params.each, params.set)
         access = Access(reads=reads, writes=writes, names=names)
-        return TemplateStep(at_path(params.each, ("each",)), tuple(targets), params.convert, access)
+        return TemplateStep(at_paths(params.each, "each"), tuple(targets), params.convert, access)
 
 
 def _parse(text: str, where: tuple[str, ...]) -> tuple[Part, ...]:

@@ -1,13 +1,14 @@
 """Put the body into a list, or into an object as one field: `{addon: wrap, field: users}`.
 
-A body that is a list already is not put into another list.
+A body that is a list already is not put into another list. `only: list` leaves objects as they are: where upstream
+sends a bare list instead of `{list: […]}`, `{addon: wrap, field: list, only: list}` makes it one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,6 +21,7 @@ class WrapParams(Strict):
     field: str | None = Field(
         default=None, min_length=1, description="name of the field; default: the body goes into a list"
     )
+    only: Literal["list", "object"] | None = Field(default=None, description="a body of another kind stays as it is")
 
 
 WHOLE = Access(writes=frozenset({"$"}))
@@ -30,13 +32,15 @@ class WrapStep:
     """See the module."""
 
     field: str | None
+    only: str | None = None
     access: Access = WHOLE
 
     def needs(self, doc: Document, x: StepContext) -> Iterable[RowQuery]:
         return ()
 
     def apply(self, doc: Document, x: StepContext) -> None:
-        if self.field is not None or doc.root.kind != "array":
+        kind = "list" if doc.root.kind == "array" else doc.root.kind
+        if self.only in (None, kind) and (self.field is not None or kind != "list"):
             doc.wrap(self.field)
 
 
@@ -48,4 +52,4 @@ class Wrap:
 
     @classmethod
     def compile(cls, params: WrapParams, ctx: CompileContext) -> WrapStep:
-        return WrapStep(params.field)
+        return WrapStep(params.field, params.only)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +41,20 @@ class Accessor:
     text: str
     hops: tuple[Hop, ...] | None = field(repr=False)
     slow: Any = field(default=None, repr=False)
+    others: tuple[Accessor, ...] = field(default=(), repr=False)
+    """Further paths, whose nodes follow those of this one."""
 
     @property
     def compiled(self) -> bool:
-        return self.hops is not None
+        return self.hops is not None and all(other.compiled for other in self.others)
 
     def find(self, node: Node) -> list[Node]:
+        found = self._find(node)
+        for other in self.others:
+            found = found + other.find(node)
+        return found
+
+    def _find(self, node: Node) -> list[Node]:
         if self.hops is None:
             return self._find_slow(node)
         nodes = [node]
@@ -57,7 +65,14 @@ class Accessor:
         return nodes
 
     def lists(self, node: Node) -> list[Node] | None:
-        """The lists whose items `find` gives; None where the path does not end in `[*]`."""
+        """The lists whose items `find` gives; None where a path does not end in `[*]`."""
+        found = self._lists(node)
+        for other in self.others:
+            more = other.lists(node)
+            found = found + more if found is not None and more is not None else None
+        return found
+
+    def _lists(self, node: Node) -> list[Node] | None:
         if not self.hops or self.hops[-1] is not _items:
             return None
         nodes = [node]
@@ -122,6 +137,12 @@ def compile_path(text: str) -> Accessor:
     except _NotCompiled:
         return Accessor(text, None, tree)
     return Accessor(text, hops)
+
+
+def together(paths: Sequence[Accessor]) -> Accessor:
+    """One accessor that finds what each of `paths` finds, in their order."""
+    first, *others = paths
+    return replace(first, text=", ".join(path.text for path in paths), others=tuple(others)) if others else first
 
 
 def compile_fields(text: str) -> FieldPath:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from addons.pipeline.accessors import Accessor, BadJsonPath, FieldPath, compile_fields, compile_path
+from addons.pipeline.accessors import Accessor, BadJsonPath, FieldPath, compile_fields, compile_path, together
 from addons.pipeline.document import Document, NotJson
 from addons.pipeline.node import Node
 from addons.pipeline.paths import fill_text
@@ -31,7 +31,7 @@ class CompiledObserve:
     paths: Mapping[str, FieldPath]
     constants: Mapping[str, str]
     keep_null: bool = True
-    when: FieldPath | None = None
+    when: tuple[FieldPath, ...] = ()
     index: int = 0
     steps: tuple[BoundStep, ...] = ()
 
@@ -46,10 +46,7 @@ class CompiledObserve:
         return [self._row(node, fixed) for node in nodes if node.kind == "object" and self._wanted(node)]
 
     def _wanted(self, node: Node) -> bool:
-        if self.when is None:
-            return True
-        found = self.when.read(node)
-        return found is not None and found.kind != "null" and found.raw != b"false"
+        return not self.when or any(path.peek(node) not in (None, b"null", b"false") for path in self.when)
 
     def _row(self, node: Node, fixed: Mapping[str, str]) -> dict[str, Any]:
         row: dict[str, Any] = dict(fixed)
@@ -68,12 +65,8 @@ def compile_observe(
 
     `steps`: those of the entry, as they were compiled.
     """
-    each = compile_path("$")
-    try:
-        each = compile_path(entry.each)
-    except BadJsonPath as error:
-        place.at("each").wrong("bad-jsonpath", str(error), "for example `$.list[*]`")
-    when = _field(entry.when, place.at("when")) if entry.when is not None else None
+    each = [path for index, text in enumerate(entry.each) if (path := _path(text, place.at("each", index)))]
+    when = [found for index, text in enumerate(entry.when or ()) if (found := _field(text, place.at("when", index)))]
     paths: dict[str, FieldPath] = {}
     constants: dict[str, str] = {}
     for column, text in entry.columns.items():
@@ -81,7 +74,16 @@ def compile_observe(
             constants[column] = text[1:]
         else:
             paths[column] = _field(text, place.at("columns", column)) or ROW
-    return CompiledObserve(entry.into, each, paths, constants, entry.keep_null, when, index, steps)
+    rows = together(each or [compile_path("$")])
+    return CompiledObserve(entry.into, rows, paths, constants, entry.keep_null, tuple(when), index, steps)
+
+
+def _path(text: str, place: Place) -> Accessor | None:
+    try:
+        return compile_path(text)
+    except BadJsonPath as error:
+        place.wrong("bad-jsonpath", str(error), "for example `$.list[*]`")
+        return None
 
 
 def _field(text: str, place: Place) -> FieldPath | None:

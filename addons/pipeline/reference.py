@@ -6,9 +6,10 @@ import inspect
 import sys
 import types
 import typing
+from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -23,6 +24,7 @@ from addons.pipeline.rule_models import (
     QueryRule,
     RuleModel,
     StepRule,
+    as_list,
 )
 
 HEAD = """\
@@ -47,7 +49,9 @@ What the gateway does to a request is data: one entry per route in `rules/*.yaml
 
 `each`, `path`, `by`, `from` and the like are JSONPath in jsonpath-ng's syntax. `$.list[*]` is every item of a list, and
 of nothing else: where upstream sends an object instead, the step changes nothing. `$.map.*` is every member of an object or
-item of a list. Inside a row, a path is a field or a chain of fields: `id`, `withUser.id`, `'odd name'.id`; `$` is the row.
+item of a list. `each` and `when` also take a list of paths, which may all find something: upstream sends some lists as
+`{list: […]}`, as `{users: […]}` or bare, and `each: ['$.list[*]', '$.users[*]', '$[*]']` serves them all. Inside a row, a
+path is a field or a chain of fields: `id`, `withUser.id`, `'odd name'.id`; `$` is the row.
 
 In `set`, the left side is the field that is written (`a.b`: field `b` of the object `a`, where there is one).
 """
@@ -95,7 +99,7 @@ def _inner(model: type[BaseModel]) -> list[str]:
 def _table(model: type[BaseModel]) -> list[str]:
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, info in model.model_fields.items():
-        kind, default = _kind(info.annotation), _default(info)
+        kind, default = _kind(info.annotation, info.metadata), _default(info)
         rows.append(
             f"| `{info.alias or name}` | {kind} | {default} | {(info.description or '').replace('|', chr(92) + '|')} |"
         )
@@ -107,16 +111,19 @@ def _default(info: FieldInfo) -> str:
         return "required"
     if info.default is None or info.default in ([], {}, "") or isinstance(info.default, BaseModel):
         return "–"
-    return f"`{str(info.default).lower() if isinstance(info.default, bool) else info.default}`"
+    default = info.default[0] if isinstance(info.default, list) and len(info.default) == 1 else info.default
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-def _kind(annotation: Any) -> str:
+def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     """How people name a type."""
+    if any(isinstance(one, BeforeValidator) and one.func is as_list for one in metadata):
+        return "text or list of text"
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(dict.fromkeys(_kind(a) for a in args if a is not type(None)))
     if origin is typing.Annotated:
-        return _kind(args[0])
+        return _kind(args[0], args[1:])
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping"
     words = {

@@ -22,10 +22,12 @@ OnError = Literal["skip", "fail"]
 ParamType = Literal["string", "int", "number", "bool", "date", "array", "object", "any"]
 
 JSON_PATH = {"type": "string", "format": "json-path"}
-JsonPathText = Annotated[str, WithJsonSchema({**JSON_PATH, "description": "JSONPath (jsonpath-ng's syntax)"})]
+_JSON_PATH_SCHEMA = {**JSON_PATH, "description": "JSONPath (jsonpath-ng's syntax)"}
+JsonPathText = Annotated[str, WithJsonSchema(_JSON_PATH_SCHEMA)]
 
 
 def as_list(value: Any) -> Any:
+    """One text where several may stand."""
     return [value] if isinstance(value, str) else value
 
 
@@ -37,6 +39,14 @@ def _one_or_more(**text: str) -> WithJsonSchema:
 OneOrMore = Annotated[list[str], BeforeValidator(as_list), _one_or_more()]
 METHOD_AND_PATH = r"^\s*(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|\*)\s+/"
 """For editors; the loader says more of what is wrong."""
+
+JsonPaths = Annotated[
+    list[str],
+    Field(min_length=1),
+    BeforeValidator(as_list),
+    _one_or_more(**_JSON_PATH_SCHEMA),
+]
+"""One path, or several that may each find something: upstream does not always send a list in the same place."""
 
 
 class Strict(BaseModel):
@@ -106,12 +116,14 @@ class ObserveRule(Strict):
     """Rows for the store, taken from upstream's body after the answer has gone out."""
 
     into: str = Field(description="table of the store")
-    each: JsonPathText = Field(description="the objects that become rows")
+    each: JsonPaths = Field(
+        description="the objects that become rows; a list of paths where they may be in several places"
+    )
     columns: dict[str, JsonPathText] = Field(
         min_length=1, description="column → path inside the object, or `=text` / `={param}` for a constant"
     )
-    when: JsonPathText | None = Field(
-        default=None, description="only objects with a value other than null or false here"
+    when: JsonPaths | None = Field(
+        default=None, description="only objects with a value other than null or false here, or in one of several places"
     )
     keep_null: bool = Field(default=True, description="false: a null in the body does not overwrite a stored value")
     steps: list[StepRule] = Field(

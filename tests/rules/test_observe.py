@@ -38,10 +38,32 @@ def test_fan_lists_fill_fans(plan: Plan, rule_id: str) -> None:
     assert str(row["total_spent"]) == "12.5"
 
 
+@pytest.mark.parametrize(
+    ("rule_id", "table", "row"),
+    [
+        ("fans-active", "fans", FAN),
+        ("fans-latest", "fans", FAN),
+        ("chats-list", "fans", {"withUser": FAN}),
+        ("messages-list", "messages", {"id": 9, "fromUser": {"id": 5}, "createdAt": "2026-01-01T00:00:00+00:00"}),
+        ("transactions-list", "transactions", {"id": "t", "amount": 1, "createdAt": "2026-01-01T00:00:00+00:00"}),
+        ("tracking-links-list", "tracking_links", {"id": 3}),
+        ("trial-links-list", "trial_links", {"id": 3}),
+    ],
+)
+def test_bare_lists_are_seen_too(plan: Plan, rule_id: str, table: str, row: dict[str, Any]) -> None:
+    """Upstream sends some lists without an object around them."""
+    wrapped = seen(plan, rule_id, {"list": [row]}, chat_id="5")
+    assert len(wrapped[table]) == 1
+    assert seen(plan, rule_id, [row], chat_id="5") == wrapped
+
+
 def test_a_user_is_stored_as_a_fan_only_with_a_subscription(plan: Plan) -> None:
     """A user page of somebody who never subscribed leaves no row."""
     assert seen(plan, "users-get", FAN, username="u5")["fans"][0]["fan_id"] == 5
-    assert seen(plan, "users-get", {**FAN, "subscribedOnData": None}, username="u5") == {}
+    nobody = {**FAN, "subscribedOn": False, "subscribedOnData": None}
+    assert seen(plan, "users-get", nobody, username="u5") == {}
+    for name in ("subscribedOn", "subscribedOnExpiredNow"):
+        assert seen(plan, "users-get", {**nobody, name: True}, username="u5")["fans"][0]["fan_id"] == 5
 
 
 def test_chats_fill_fans_and_their_last_messages(plan: Plan) -> None:

@@ -80,6 +80,73 @@ def test_when_and_only_where() -> None:
     assert ran.asked[0].keys == {"2", "3"}
 
 
+def test_when_in_several_places() -> None:
+    """A row is meant where any of the places has a value other than null or false."""
+    body = {"list": [{"id": 1, "sub": {}}, {"id": 2, "now": True}, {"id": 3, "sub": None, "now": False}, {"id": 4}]}
+    ran = run("lookup", {**FANS, "when": ["sub", "now"]}, body)
+    assert ran.asked[0].keys == {"1", "2"}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"list": [{"id": 7}]}, {"list": [{"id": 7, "lastReplyAt": None}]}),
+        ({"users": [{"id": 7}, 5]}, {"users": [{"id": 7, "lastReplyAt": None}, 5]}),
+        ([{"id": 7}], [{"id": 7, "lastReplyAt": None}]),
+        ({"other": [{"id": 7}]}, {"other": [{"id": 7}]}),
+        (
+            {"list": [{"id": 7}], "users": [{"id": 7}]},
+            {"list": [{"id": 7, "lastReplyAt": None}], "users": [{"id": 7, "lastReplyAt": None}]},
+        ),
+    ],
+)
+def test_rows_in_several_places(body: Any, expected: Any) -> None:
+    """`each` with several paths finds rows wherever upstream put them, and asks for them once."""
+    ran = run("lookup", {**FANS, "each": ["$.list[*]", "$.users[*]", "$[*]"]}, body)
+    assert ran.value == expected
+    assert [query.keys for query in ran.asked] == ([{"7"}] if ran.value != body else [])
+
+
+NEWEST = {
+    **FANS,
+    "by": {"fan_id": "fromUser.id"},
+    "set": {"fromUser.lastReplyAt": "last_reply_at"},
+    "newest": {"last_reply_at": {"each": "$.list[*]", "by": "fromUser.id", "value": "createdAt"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("stored", "said", "expected"),
+    [
+        (None, ["2025-01-01T01:01:01+00:00"], "2025-01-01T01:01:01+00:00"),
+        (AT, ["2025-01-02T01:00:00+02:00", "2024-01-01T00:00:00Z"], "2025-01-01T23:00:00+00:00"),
+        (AT, ["2024-01-01T00:00:00+00:00"], "2025-01-01T01:01:01+00:00"),
+        (AT, ["soon", None, {}, 5e99], "2025-01-01T01:01:01+00:00"),
+        (None, ["soon"], None),
+    ],
+)
+def test_a_later_time_of_the_body_counts(stored: Any, said: list[Any], expected: Any) -> None:
+    """What the body itself says is not in the store yet: of the two the later time is set, whatever else stands there."""
+    body = {"list": [{"fromUser": {"id": 7}, "createdAt": at} for at in said]}
+    ran = run("lookup", NEWEST, body, rows={"7": {"last_reply_at": stored}})
+    assert {row["fromUser"]["lastReplyAt"] for row in ran.value["list"]} == {expected}
+
+
+def test_a_time_of_the_body_needs_no_row() -> None:
+    """Also of a row that the store does not have yet, and of nobody else's."""
+    body = {"list": [{"fromUser": {"id": 7}, "createdAt": "2025-01-01T01:01:01Z"}, {"fromUser": {"id": 8}}]}
+    shown = [row["fromUser"]["lastReplyAt"] for row in run("lookup", NEWEST, body).value["list"]]
+    assert shown == ["2025-01-01T01:01:01+00:00", None]
+
+
+@pytest.mark.parametrize("column", ["username", "last_seen_at"])
+def test_newest_is_for_times_that_are_set(column: str) -> None:
+    """A column that is no time, or that the step does not set, is an error at load."""
+    wrong = {**NEWEST, "set": {"x": "username"}, "newest": {column: NEWEST["newest"]["last_reply_at"]}}
+    with pytest.raises(RuleProblem, match=r"no time|no column"):
+        run("lookup", wrong, {})
+
+
 def test_rows_are_not_for_present() -> None:
     """A lookup cannot stand in `present`: rows are asked for once, on upstream's body."""
     with pytest.raises(RuleProblem, match="once"):

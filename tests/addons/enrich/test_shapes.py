@@ -18,6 +18,9 @@ CASES: list[tuple[str, dict[str, Any], bytes, bytes]] = [
     ("wrap", {}, b'{"id": 1}', b'[{"id": 1}]'),
     ("wrap", {}, b"[1]", b"[1]"),
     ("wrap", {"field": "users"}, b"[1.10]", b'{"users":[1.10]}'),
+    ("wrap", {"field": "list", "only": "list"}, b"[1.10]", b'{"list":[1.10]}'),
+    ("wrap", {"field": "list", "only": "list"}, b'{"list":[]}', b'{"list":[]}'),
+    ("wrap", {"only": "object"}, b'{"a":1}', b'[{"a":1}]'),
     # remove
     ("remove", {"each": "$[*]", "fields": ["a", "b.c"]}, b'[{"a":1,"b":{"c":1,"d":2}},{"x":1}]', b'[{"b":{"d":2}},{"x":1}]'),
     ("remove", {"fields": "a"}, b'{"a":1}', b"{}"),

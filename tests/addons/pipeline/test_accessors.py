@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonpath_ng.ext import parse
 
-from addons.pipeline.accessors import BadJsonPath, compile_fields, compile_path
+from addons.pipeline.accessors import BadJsonPath, compile_fields, compile_path, together
 from addons.pipeline.document import Document
 
 KEYS = st.sampled_from(["a", "b", "list", "x y"])
@@ -64,6 +64,19 @@ def test_star_in_brackets_is_for_lists_only() -> None:
     doc = Document(b'{"list":{"id":{"id":1}}}')
     assert doc.find(compile_path("$.list[*]")) == []
     assert len(doc.find(compile_path("$.list.*"))) == 1
+
+
+def test_paths_together() -> None:
+    """Several paths find what each finds, one after the other; their lists are known where each has some."""
+    doc = Document(b'{"list":[1,2],"users":[3]}')
+    both = together([compile_path("$.list[*]"), compile_path("$.users[*]"), compile_path("$[*]")])
+    assert [n.value() for n in doc.find(both)] == [1, 2, 3]
+    assert [n.value() for n in both.lists(doc.root) or []] == [[1, 2], [3]]
+    assert both.compiled
+    slow = together([compile_path("$.list[*]"), compile_path("$..users")])
+    assert [n.value() for n in doc.find(slow)] == [1, 2, [3]]
+    assert slow.lists(doc.root) is None
+    assert not slow.compiled
 
 
 def test_deep_values_are_no_crash() -> None:
