@@ -1,4 +1,7 @@
-"""Who asks, and for which account. Keys and accounts are read at most once a second: revoking works within that time."""
+"""Who asks, and for which account. Keys and accounts are read at most once a second: revoking works within that time.
+
+While the store does not answer, what it last said goes on for a while: answers that come from upstream need no more.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,20 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
 from cachetools import TTLCache
 
 from addons.pipeline.errors import Forbidden, NotFound, Unauthorized
 from addons.pipeline.exchange import AccountContext, Headers, Principal
+from ofapi_store.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+log = structlog.get_logger(__name__)
+
 FRESH_S = 1.0
+KEEP_S = 600.0  # how long what was read last counts while the store does not answer
 UNKNOWN_ACCOUNT = "This account does not exist. `GET /accounts` lists the accounts that your API key may use."
 _SCOPE = {"GET": "read", "HEAD": "read", "OPTIONS": "read", "DELETE": "delete"}
 
@@ -33,11 +41,15 @@ class Directory(Protocol):
 
 
 class CachedDirectory:
-    """A directory whose answers are kept for a second, the negative ones too."""
+    """A directory whose answers are kept for a second, the negative ones too.
+
+    Positive ones are kept for ten minutes more, for as long as the store does not answer.
+    """
 
     def __init__(self, source: Directory, *, timer: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._cache: TTLCache[Hashable, Principal | AccountContext | None] = TTLCache(20_000, FRESH_S, timer=timer)
+        self._last: TTLCache[Hashable, Principal | AccountContext] = TTLCache(20_000, KEEP_S, timer=timer)
 
     async def principal(self, token_hash: str) -> Principal | None:
         found = await self._get(("key", token_hash), lambda: self._source.principal(token_hash))
@@ -59,15 +71,31 @@ class CachedDirectory:
     def forget(self) -> None:
         """Drop everything: for changes of this process that must show at once."""
         self._cache.clear()
+        self._last.clear()
 
     async def _get(
-        self, key: Hashable, read: Callable[[], Awaitable[Principal | AccountContext | None]]
+        self, key: tuple[str, *tuple[str | None, ...]], read: Callable[[], Awaitable[Principal | AccountContext | None]]
     ) -> Principal | AccountContext | None:
         try:
             return self._cache[key]
         except KeyError:
-            found = self._cache[key] = await read()
-            return found
+            pass
+        try:
+            found = await read()
+        except StoreError as e:
+            if (found := self._last.get(key)) is None:
+                raise
+            log.warning("using what the store last said", of=key[0], error=type(e).__name__)
+        else:
+            self._remember(key, found)
+        self._cache[key] = found
+        return found
+
+    def _remember(self, key: tuple[str, *tuple[str | None, ...]], found: Principal | AccountContext | None) -> None:
+        if found is None:
+            self._last.pop(key, None)
+        else:
+            self._last[key] = found
 
 
 def bearer_token(headers: Headers) -> str | None:

@@ -15,6 +15,7 @@ from addons.pipeline.metrics import Metrics
 from addons.pipeline.mounts import MountTable
 from addons.pipeline.observe import Observer, Sight
 from addons.pipeline.parts import BodyEditor, Parts
+from addons.pipeline.patience import PatientStore
 from addons.pipeline.sessions import Sessions
 from addons.pipeline.touches import Touches
 from addons.pipeline.upstream import load_signer
@@ -35,7 +36,8 @@ def build_parts(
 ) -> Parts:
     """Raises ValueError for a signer that cannot be loaded."""
     metrics = Metrics()
-    directory = CachedDirectory(StoreDirectory(services.store, services.secrets))
+    reads = PatientStore(services.store)
+    directory = CachedDirectory(StoreDirectory(reads, services.secrets))
     parts = Parts(
         config=services.config,
         services=services,
@@ -43,14 +45,14 @@ def build_parts(
         mounts=MountTable(services.config.mounts, services.config.media.hosts),
         directory=directory,
         limiter=RateLimiter(),
-        meter=_meter(services),
+        meter=_meter(services, reads),
         prices=Prices(services.config.credits),
         metrics=metrics,
         observer=_observer(services, metrics),
         replays=Replays(services),
         sessions=Sessions(services, directory),
         touches=_touches(services),
-        editor=editor if editor is not None else _runner(services),
+        editor=editor if editor is not None else _runner(services, reads),
         handlers=handlers if handlers is not None else _handlers(),
         signer=load_signer(services.config.upstream.signer),
     )
@@ -61,11 +63,11 @@ def build_parts(
     return parts
 
 
-def _meter(services: Services) -> Meter:
+def _meter(services: Services, reads: PatientStore) -> Meter:
     store = services.store
 
     async def read(team_id: str) -> int:
-        return await store.aread(credit_queries.balance, team_id)
+        return await reads.aread(credit_queries.balance, team_id)
 
     async def write(debits: Sequence[Debit]) -> Mapping[str, int]:
         now = services.clock()
@@ -75,7 +77,9 @@ def _meter(services: Services) -> Meter:
         ]
         return await store.awrite(credit_queries.charge, rows)
 
-    return Meter(read, write, services.parts.get("debits"))
+    meter = Meter(read, write, services.parts.get("debits"))
+    services.parts.setdefault("health", {})["credits"] = meter.health
+    return meter
 
 
 def _observer(services: Services, metrics: Metrics) -> Observer:
@@ -94,10 +98,10 @@ def _touches(services: Services) -> Touches:
     return Touches(write, services.clock)
 
 
-def _runner(services: Services) -> BodyEditor:
+def _runner(services: Services, reads: PatientStore) -> BodyEditor:
     from addons.pipeline.runner import Runner
 
-    runner: BodyEditor = Runner(services)
+    runner: BodyEditor = Runner(services, reads)
     return runner
 
 

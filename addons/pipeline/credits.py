@@ -3,6 +3,9 @@
 A debit is appended to the journal, which survives the process and books it in the ledger a moment later, many in one
 transaction. The balance that counts is the store's; what this process has not booked yet is subtracted from the last
 balance it saw. Several processes can together overdraw a team by what they have in flight.
+
+While neither journal nor store takes writes (a full disk), answers go out all the same: debits are held in memory, the
+health report says so, and they are written as soon as one of the two takes them.
 """
 
 from __future__ import annotations
@@ -10,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from addons.pipeline.errors import ApiError, InsufficientCredits
+from addons.pipeline.errors import InsufficientCredits
+from ofapi_store.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from addons.config.serving import Credits as CreditConfig
@@ -24,7 +28,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FRESH_S = 1.0
-_RETRY_S = (0.05, 0.25, 1.0)
+_RETRY_S = (0.05, 0.25)
+HELD_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,8 @@ class Meter:
     clock: Callable[[], float] = time.monotonic
     _known: dict[str, _Known] = field(default_factory=dict)
     _writing: set[asyncio.Task[None]] = field(default_factory=set)
+    _held: dict[tuple[str, str, str, str], Debit] = field(default_factory=dict)
+    _carrier: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         if self.journal is not None:
@@ -141,14 +148,9 @@ class Meter:
         return reservation
 
     async def settle(self, reservation: Reservation) -> None:
-        """Wait until the debit is durable. Raises ApiError 503 when neither journal nor store takes it."""
-        if reservation.written is None:
-            return
-        try:
+        """Wait until the debit is durable, or held because nothing takes it."""
+        if reservation.written is not None:
             await asyncio.shield(reservation.written)
-        except Exception as e:
-            text = "The gateway's store does not accept writes at the moment. Try again in a few seconds."
-            raise ApiError(503, "SERVICE_UNAVAILABLE", text, headers=(("Retry-After", "5"),)) from e
 
     def refund(self, reservation: Reservation, credits: int | None = None) -> None:
         """Give back some or all of a reservation; durable soon after."""
@@ -169,15 +171,39 @@ class Meter:
         """Book all debits, so that the ledger holds what was answered up to now. Raises StoreError."""
         while self._writing:
             await asyncio.wait(self._writing)
+        if self._held and not await self._write_held():
+            raise StoreUnavailable("credits of answered requests cannot be written; see the log")
         if self.journal is not None:
             await self.journal.flush()
+
+    async def close(self) -> None:
+        """As `flush`, and nothing runs afterwards."""
+        try:
+            await self.flush()
+        finally:
+            if self._carrier is not None:
+                self._carrier.cancel()
+
+    async def health(self) -> str | None:
+        """Why the service is degraded, if it is: debits are held in memory."""
+        if not self._held:
+            return None
+        held = sum(debit.credits for debit in self._held.values())
+        return f"{held} credits of answered requests are held in memory: neither `credits.spool_dir` nor the store takes writes"
 
     async def _look(self, team_id: str) -> _Known:
         known = self._known.get(team_id)
         if known is not None and self.clock() - known.at <= FRESH_S:
             return known
         before = self._bookings()
-        balance = await self.read_balance(team_id)
+        try:
+            balance = await self.read_balance(team_id)
+        except StoreError as e:
+            if known is None:
+                raise
+            log.warning("balance not read, counting on from the last one", error=type(e).__name__)
+            known.at = self.clock()
+            return known
         known = self._known.setdefault(team_id, _Known(balance, self.clock()))
         settled = before == self._bookings() and before % 2 == 0 and not self._writing
         if settled:  # else what was read may or may not hold the batch under way, whose end brings the balance
@@ -189,25 +215,64 @@ class Meter:
 
     def _write(self, debit: Debit) -> asyncio.Task[None] | None:
         self._known.setdefault(debit.team_id, _Known(0, 0.0)).unwritten += debit.credits
-        if self.journal is not None:
-            try:
-                self.journal.append(debit)
-            except OSError as e:
-                log.warning("credit journal cannot be written", error=str(e))
-            else:
-                return None
+        if self._held:  # neither takes writes: nobody waits for that again
+            self._hold(debit)
+            return None
+        if self._journalled(debit):
+            return None
         task = asyncio.create_task(self._write_directly(debit), name="credits")
         self._writing.add(task)
-        task.add_done_callback(self._written)
+        task.add_done_callback(self._writing.discard)
         return task
 
     async def _write_directly(self, debit: Debit) -> None:
         try:
             balances = await self._retried(debit)
-        except Exception:
-            self._booked({debit.team_id: debit.credits}, {})
-            raise
-        self._booked({debit.team_id: debit.credits}, balances)
+        except Exception as e:
+            log.error("credits held in memory: nothing takes them", error=f"{type(e).__name__}: {e}")
+            self._hold(debit)
+        else:
+            self._booked({debit.team_id: debit.credits}, balances)
+
+    def _journalled(self, debit: Debit) -> bool:
+        if self.journal is None:
+            return False
+        try:
+            self.journal.append(debit)
+        except OSError as e:
+            log.warning("credit journal cannot be written", error=str(e))
+            return False
+        return True
+
+    def _hold(self, debit: Debit) -> None:
+        key = (debit.team_id, debit.account_id, debit.endpoint, debit.credit_type)
+        before = self._held.get(key)
+        if before is not None:
+            both = (before.credits + debit.credits, before.requests + debit.requests)
+            debit = replace(debit, credits=both[0], requests=both[1])
+        self._held[key] = debit
+        if self._carrier is None or self._carrier.done():
+            self._carrier = asyncio.create_task(self._carry(), name="held credits")
+
+    async def _carry(self) -> None:
+        while self._held:
+            await asyncio.sleep(HELD_RETRY_S)
+            await self._write_held()
+
+    async def _write_held(self) -> bool:
+        """Whether all that was held is durable now."""
+        while self._held:
+            debit = self._held.pop(next(iter(self._held)))
+            if self._journalled(debit):
+                continue
+            try:
+                balances = await self.write_debits([debit])
+            except Exception as e:
+                log.warning("credits still held", error=f"{type(e).__name__}: {e}")
+                self._hold(debit)
+                return False
+            self._booked({debit.team_id: debit.credits}, balances)
+        return True
 
     async def _retried(self, debit: Debit) -> Mapping[str, int]:
         for wait_s in _RETRY_S:
@@ -217,11 +282,6 @@ class Meter:
                 log.warning("credits not written yet", error=f"{type(e).__name__}: {e}")
                 await asyncio.sleep(wait_s)
         return await self.write_debits([debit])
-
-    def _written(self, task: asyncio.Task[None]) -> None:
-        self._writing.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:  # refunds have nobody who waits
-            log.error("credits not written", error=f"{type(error).__name__}: {error}")
 
     def _booked(self, credits: Mapping[str, int], balances: Mapping[str, int]) -> None:
         for team, amount in credits.items():

@@ -13,6 +13,7 @@ from ofapi_store.queries import accounts, auth_sessions, keys
 from ofapi_store.types import now_utc
 
 if TYPE_CHECKING:
+    from addons.pipeline.patience import PatientStore
     from ofapi_store.engine import Store
     from ofapi_store.queries.accounts import AccountRow
     from ofapi_store.queries.teams import TeamRow
@@ -24,7 +25,7 @@ log = structlog.get_logger(__name__)
 class StoreDirectory:
     """Reads by primary or unique key. Opened logins are kept in memory by their ciphertext, so that a change shows."""
 
-    def __init__(self, store: Store, secrets: SecretBox) -> None:
+    def __init__(self, store: Store | PatientStore, secrets: SecretBox) -> None:
         self._store = store
         self._secrets = secrets
         self._logins: LRUCache[tuple[str, str | None], Login] = LRUCache(2048)

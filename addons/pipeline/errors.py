@@ -7,6 +7,7 @@ ApiError
 ├── Forbidden             403 forbidden
 ├── InsufficientCredits   402 insufficient_credits
 ├── Conflict              409 conflict
+├── StoreDown             503 SERVICE_UNAVAILABLE
 ├── PayloadTooLarge       413 payload_too_large
 └── RateLimited           429 rate_limit_exceeded
 """
@@ -88,6 +89,14 @@ class Conflict(ApiError):
 
     def __init__(self, message: str, *, code: str = "conflict", retry: bool = False) -> None:
         super().__init__(409, code, message, headers=() if retry else (("x-should-retry", "false"),))
+
+
+class StoreDown(ApiError):
+    """Our store does not answer, or takes no writes: the same request may work in a few seconds."""
+
+    def __init__(self) -> None:
+        text = "The gateway's store does not answer at the moment. Try again in a few seconds."
+        super().__init__(503, "SERVICE_UNAVAILABLE", text, headers=(("Retry-After", "5"),))
 
 
 class PayloadTooLarge(ApiError):

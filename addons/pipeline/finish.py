@@ -5,16 +5,22 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from addons.pipeline import pagination, upstream_errors
 from addons.pipeline.answers import JSON_TYPE, down_headers, error_response, is_json_type, location
 from addons.pipeline.dialects import CHARGED_NOTE, FREE_NOTE, REPLAY_NOTE, Counters, envelope, is_json
 from addons.pipeline.exchange import BodyMode, Headers, Response, ResponseHead
 from addons.pipeline.local import base_url, call_then, page_url
+from ofapi_store.errors import StoreError
 
 if TYPE_CHECKING:
     from addons.pipeline.credits import Reservation
     from addons.pipeline.exchange import Exchange
+    from addons.pipeline.idempotency import Claim
     from addons.pipeline.parts import Parts
+
+log = structlog.get_logger(__name__)
 
 NO_BODY = (204, 304)
 
@@ -73,7 +79,7 @@ async def finish(parts: Parts, x: Exchange, response: Response) -> Response:
     charge_for(parts, x, response.status)
     await note_session(parts, x, response.status, response.body)
     if (claim := x.state.pop("claim", None)) is not None:
-        await parts.replays.keep(claim, response)
+        await _keep(parts, claim, response)
     if x.upstream is not None and x.upstream.internal:
         return Response(response.status, response.headers, response.body)
     if response.status >= 400 and x.dialect == "envelope" and x.request.method != "HEAD":
@@ -83,6 +89,14 @@ async def finish(parts: Parts, x: Exchange, response: Response) -> Response:
     else:
         answer = await _present(parts, x, response)
     return answer
+
+
+async def _keep(parts: Parts, claim: Claim, response: Response) -> None:
+    """The message is sent, so the answer goes out even where a repeat of it cannot be answered from the store."""
+    try:
+        await parts.replays.keep(claim, response)
+    except StoreError as e:
+        log.error("answer not kept for its Idempotency-Key", error=type(e).__name__)
 
 
 def _editable(parts: Parts, x: Exchange, response: Response) -> bool:
@@ -108,15 +122,26 @@ async def _present(parts: Parts, x: Exchange, response: Response) -> Response:
         body = await parts.editor.response(x, body)
     edited = (rule is not None and rule.source == "hybrid") or body is not response.body
     before_swap = body
-    swap = parts.services.parts.get("media_swap")
-    if swap is not None:
-        swapped: Any = swap(body, x)
-        body = await swapped if inspect.isawaitable(swapped) else swapped
+    body = await _swapped(parts, x, body)
     headers = _headers(x, response, edited=edited, swapped=body is not before_swap)
     bare = rule is not None and rule.spec.present.bare
     if x.dialect == "envelope" and not bare and is_json(body):
         body = envelope(body, counters(parts, x).meta(), _next_page(parts, x, response.body))
     return Response(response.status, headers, body)
+
+
+async def _swapped(parts: Parts, x: Exchange, body: bytes) -> bytes:
+    swap = parts.services.parts.get("media_swap")
+    if swap is None:
+        return body
+    try:
+        swapped: Any = swap(body, x)
+        result: bytes = await swapped if inspect.isawaitable(swapped) else swapped
+        return result
+    except Exception as e:  # the index of copies may fail in many ways; upstream's own URLs serve as well
+        log.warning("media URLs left as they are", error=f"{type(e).__name__}: {e}")
+        x.notes.skipped.append(("media", type(e).__name__))
+        return body
 
 
 def _next_page(parts: Parts, x: Exchange, body: bytes) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from addons.pipeline.answers import error_response, internal_error
 from addons.pipeline.begin import route
 from addons.pipeline.build import build_parts
 from addons.pipeline.credits import Debit
-from addons.pipeline.errors import ApiError
+from addons.pipeline.errors import ApiError, StoreDown
 from addons.pipeline.exchange import (
     BodyMode,
     Entry,
@@ -34,7 +34,7 @@ from addons.pipeline.exchange import (
 )
 from addons.pipeline.mounts import PUBLIC
 from addons.pipeline.observe import sight_of
-from ofapi_store.errors import StoreError
+from ofapi_store.errors import SchemaOutdated, StoreClosed, StoreCorrupt, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from addons.pipeline.parts import BodyEditor, Parts
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from addons.pipeline.services import Services
 
 log = structlog.get_logger(__name__)
+
+
+STORE_DOWN = (StoreUnavailable, StoreCorrupt, StoreClosed, SchemaOutdated)
 
 
 class Gateway:
@@ -214,7 +217,7 @@ class Gateway:
         """Write what waits: observed rows, credits, idempotency claims."""
         await self.parts.observer.close()
         with contextlib.suppress(StoreError):  # what cannot be booked now stays in its journal
-            await self.parts.meter.flush()
+            await self.parts.meter.close()
         await self.parts.touches.flush()
         if self._background:
             await asyncio.wait(self._background)
@@ -264,7 +267,10 @@ class Gateway:
         task.add_done_callback(self._background.discard)
 
     def _answer_error(self, x: Exchange, error: Exception) -> None:
-        if not isinstance(error, ApiError):
+        if isinstance(error, STORE_DOWN):
+            log.error("request failed", request_id=x.id, rule=x.rule_id, error=f"{type(error).__name__}: {error}"[:300])
+            error = StoreDown()
+        elif not isinstance(error, ApiError):
             log.error("request failed", request_id=x.id, rule=x.rule_id, **_trace(error))
             error = internal_error(x.id)
         response = error_response(error, x.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from addons.pipeline.parts import Parts
+
+
+PING_S = 2.0
 
 
 async def report(parts: Parts) -> tuple[int, dict[str, Any]]:
@@ -28,7 +32,8 @@ async def report(parts: Parts) -> tuple[int, dict[str, Any]]:
 
 async def _store(parts: Parts, reasons: list[str]) -> bool:
     try:
-        await parts.services.store.aread_slow(_ping)
+        async with asyncio.timeout(PING_S):
+            await parts.services.store.aread_slow(_ping)
     except Exception as e:
         reasons.append(f"store: {type(e).__name__}; see the gateway's log and `ofapi doctor`")
         return False

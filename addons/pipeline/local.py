@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from addons.pipeline.admit import body_limit
 from addons.pipeline.answers import dumps, json_response
 from addons.pipeline.begin import method_not_allowed, not_routed
 from addons.pipeline.dialects import Counters, envelope
-from addons.pipeline.errors import ApiError
+from addons.pipeline.errors import ApiError, StoreDown
 from addons.pipeline.exchange import Headers, Response, UpstreamRequest
 from addons.pipeline.metrics import CONTENT_TYPE
 from ofapi_store.errors import StoreError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from addons.pipeline.exchange import Exchange
     from addons.pipeline.parts import Parts
 
+HANDLER_S = 50.0  # clients give up after 60 s
 _NO_BODY = ("GET", "HEAD", "OPTIONS")
 
 
@@ -83,7 +85,11 @@ async def _run(
     )
     x.notes.handler = name
     started = time.perf_counter()
-    answer = await handler(call)
+    try:
+        async with asyncio.timeout(HANDLER_S if x.match.rule.source == "computed" else None):
+            answer = await handler(call)
+    except TimeoutError as e:
+        raise StoreDown from e
     x.notes.store_ms += (time.perf_counter() - started) * 1000
     x.notes.queries.extend(call.queries)
     return answer

@@ -6,7 +6,6 @@ skip`), or the request fails with 503 `enrichment_failed` (`fail`).
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import structlog
 
 from addons.pipeline.document import Document, NotJson
 from addons.pipeline.errors import ApiError
+from addons.pipeline.patience import PatientStore, StoreSlow
 from addons.pipeline.steps import BoundStep, Row, RowQuery, StepContext
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ class _Run:
 class Runner:
     """One per gateway; holds nothing of an exchange."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, reads: PatientStore | None = None) -> None:
         self._services = services
+        self._reads = reads or PatientStore(services.store)
 
     async def response(self, x: Exchange, body: bytes) -> bytes:
         """Upstream's body after `steps`, in the envelope dialect after `present.steps` too. Raises StepFailed."""
@@ -116,8 +117,8 @@ class Runner:
             return
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(max(step.deadline_ms for step in asking) / 1000):
-                run.context.rows = await self._services.store.aread(_read, _scope(run.x), wants)
+            wait_s = max(step.deadline_ms for step in asking) / 1000
+            run.context.rows = await self._reads.within(wait_s, _read, _scope(run.x), wants)
         except Exception as error:  # the store may be down in many ways; the answer goes out without its rows
             for step in asking:
                 run.fail(step, _reason(error))
@@ -163,4 +164,4 @@ def _scope(x: Exchange) -> Scope:
 
 def _reason(error: BaseException) -> str:
     """What went wrong, without values that may be private."""
-    return "its rows took too long" if isinstance(error, TimeoutError) else type(error).__name__
+    return "its rows took too long" if isinstance(error, StoreSlow) else type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from addons.pipeline.services import Services
 
 log = structlog.get_logger(__name__)
+
+WRITE_S = 2.0
 
 
 OnAccountState = Callable[["Connection", str, str], None]
@@ -73,7 +76,8 @@ class Sessions:
     async def _change(self, account: AccountContext, state: str, when: tuple[str, ...]) -> None:
         try:
             hook, now = self._services.parts.get("on_account_state"), self._services.clock()
-            changed = await self._services.store.awrite(set_state, account.id, state, when=when, hook=hook, now=now)
+            async with asyncio.timeout(WRITE_S):  # an answer waits for this
+                changed = await self._services.store.awrite(set_state, account.id, state, when=when, hook=hook, now=now)
         except Exception as e:
             log.error("account state not written", account=account.id, state=state, error=type(e).__name__)
             return

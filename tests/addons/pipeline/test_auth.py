@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from addons.pipeline.auth import CachedDirectory, bearer_token
-from addons.pipeline.exchange import AccountContext, Headers, Principal
+from addons.pipeline.exchange import AccountContext, ApiKey, Headers, Principal, Team
+from ofapi_store.errors import StoreUnavailable
 
 
 @pytest.mark.parametrize(
@@ -31,10 +34,17 @@ def test_the_token_of_a_request(headers: list[tuple[str, str]], token: str | Non
 class Source:
     def __init__(self) -> None:
         self.reads = 0
+        self.found: Any = None
+
+    def _answer(self) -> Any:
+        self.reads += 1
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
 
     async def principal(self, token_hash: str) -> Principal | None:
-        self.reads += 1
-        return None
+        found: Principal | None = self._answer()
+        return found
 
     async def account(self, account_id: str) -> AccountContext | None:
         self.reads += 1
@@ -63,3 +73,26 @@ async def test_answers_are_kept_for_a_second_the_negative_ones_too() -> None:
     directory.forget()
     await directory.account("a")
     assert source.reads == 4
+
+
+async def test_what_the_store_last_said_goes_on_while_it_is_down() -> None:
+    """For ten minutes, and only what was found: an unknown key is not taken for a bad one, a revoked one stays revoked."""
+    now, source = [0.0], Source()
+    directory = CachedDirectory(source, timer=lambda: now[0])
+    known = source.found = Principal(Team("t", "t", "t", 5), ApiKey("k", "k", "t", None, None, None, frozenset()))  # type: ignore[arg-type]
+    assert await directory.principal("h") is known
+    source.found = StoreUnavailable("down")
+    for now[0] in (2.0, 300.0, 599.0):
+        assert await directory.principal("h") is known
+    with pytest.raises(StoreUnavailable):
+        await directory.principal("another")
+    now[0] = 601.0
+    with pytest.raises(StoreUnavailable):
+        await directory.principal("h")
+    source.found = known
+    await directory.principal("h")
+    now[0], source.found = 603.0, None
+    assert await directory.principal("h") is None
+    now[0], source.found = 605.0, StoreUnavailable("down")
+    with pytest.raises(StoreUnavailable):
+        await directory.principal("h")

@@ -10,9 +10,10 @@ import pytest
 
 from addons.config import Config
 from addons.pipeline.credits import Debit, Meter, Prices
-from addons.pipeline.errors import ApiError, InsufficientCredits
+from addons.pipeline.errors import InsufficientCredits
 from addons.pipeline.exchange import Response, UpstreamFailure
 from ofapi_store.engine import Store
+from ofapi_store.errors import StoreUnavailable
 from ofapi_store.queries import credits as queries
 from ofapi_store.secrets import SecretBox
 from tests.addons.pipeline.harness import Bench, json_answer, make_bench
@@ -165,27 +166,70 @@ async def test_a_full_disk_writes_to_the_store() -> None:
     assert (ledger.balance, meter.last_balance("t"), len(ledger.written)) == (7, 7, 1)
 
 
-async def test_a_store_that_takes_no_writes_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retried, then told; the balance in memory is right again afterwards."""
+class Full(Ledger):
+    """A store without room."""
+
+    full = True
+    tries = 0
+
+    async def write(self, debits: Sequence[Debit]) -> Mapping[str, int]:
+        self.tries += 1
+        if self.full:
+            raise StoreUnavailable("disk full")
+        return await super().write(debits)
+
+
+@pytest.mark.parametrize("journal_recovers", [False, True])
+async def test_debits_that_nothing_takes_are_held_until_something_does(
+    monkeypatch: pytest.MonkeyPatch, journal_recovers: bool
+) -> None:
+    """With disk and store full answers go out; the credits count at once, show in the health, and are booked once."""
     monkeypatch.setattr("addons.pipeline.credits._RETRY_S", (0.0, 0.0))
-    calls = 0
-
-    async def read(_: str) -> int:
-        return 5
-
-    async def write(_: Sequence[Debit]) -> Mapping[str, int]:
-        nonlocal calls
-        calls += 1
-        raise OSError("disk full")
-
-    meter = Meter(read, write)
-    reservation = await meter.reserve(Debit("t", "a", "r", 5))
+    monkeypatch.setattr("addons.pipeline.credits.HELD_RETRY_S", 0.01)
+    ledger = Full(10)
+    journal = Notebook(ledger)
+    journal.full = True
+    meter = Meter(ledger.read, ledger.write, journal)
+    await meter.settle(await meter.reserve(Debit("t", "a", "r", 3)))
+    assert ledger.tries == 3
+    for _ in range(2):
+        await meter.settle(await meter.reserve(Debit("t", "a", "r", 2)))
     with pytest.raises(InsufficientCredits):
-        await meter.reserve(Debit("t", "a", "r", 1))
-    with pytest.raises(ApiError) as caught:
-        await meter.settle(reservation)
-    assert (caught.value.status, calls) == (503, 3)
-    assert meter.last_balance("t") == 5
+        await meter.reserve(Debit("t", "a", "r", 4))
+    assert "7 credits" in str(await meter.health())
+    with pytest.raises(StoreUnavailable):
+        await meter.flush()
+    journal.full = not journal_recovers
+    ledger.full = journal_recovers
+    async with asyncio.timeout(10):
+        while await meter.health() is not None:
+            await asyncio.sleep(0.005)
+    ledger.full = False
+    await meter.close()
+    assert (ledger.balance, meter.last_balance("t")) == (3, 3)
+    assert sum(d.requests for d in ledger.written) == 3
+    await meter.settle(await meter.reserve(Debit("t", "a", "r", 1)))
+
+
+async def test_a_balance_that_cannot_be_read_is_counted_on() -> None:
+    """From the last one known; a team never seen before is not let through on nothing."""
+    ledger = Ledger(10)
+    now = 0.0
+    down = False
+
+    async def read(team: str) -> int:
+        if down:
+            raise StoreUnavailable("down")
+        return await ledger.read(team)
+
+    meter = Meter(read, ledger.write, Notebook(ledger), clock=lambda: now)
+    await meter.reserve(Debit("t", "a", "r", 4))
+    now, down = 5.0, True
+    await meter.reserve(Debit("t", "a", "r", 4))
+    with pytest.raises(InsufficientCredits):
+        await meter.reserve(Debit("t", "a", "r", 4))
+    with pytest.raises(StoreUnavailable):
+        await meter.reserve(Debit("new", "a", "r", 1))
 
 
 async def test_usage_is_booked_by_account_and_operation(bench: Bench) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from addons.pipeline.exchange import Headers, Response, UpstreamFailure
 from ofapi_store import testing
+from ofapi_store.errors import StoreUnavailable
 from ofapi_store.secrets import SecretBox
 from tests.addons.pipeline.harness import Bench, json_answer
 
@@ -181,3 +184,55 @@ async def test_streamed_answers_get_the_same_head(bench: Bench) -> None:
     assert out.headers.get("content-range") == "bytes 0-1/9"
     assert "set-cookie" not in out.headers
     assert out.headers.get("X-OFAPI-Credits-Used") == "1"
+
+
+def take_down(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call of the store succeeds any more, and nothing that was read a moment ago is fresh."""
+
+    async def fails(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("the store is down")
+
+    for name in ("aread", "aread_slow", "awrite"):
+        monkeypatch.setattr(bench.store, name, fails)
+    bench.gateway.parts.directory._cache.clear()
+    for known in bench.gateway.parts.meter._known.values():
+        known.at -= 60
+
+
+async def test_live_answers_go_out_while_the_store_is_down(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passthrough unchanged, hybrid without what the store would add, each counted; what needs the store is a 503."""
+    body = b'{"list":[{"id":5,"x":1.10}],"hasMore":false}'
+    bench.upstream = lambda _: json_answer(body)
+    assert b"lastReplyAt" in (await bench.raw("{a}/fans/active")).body
+    monkeypatch.setattr("addons.pipeline.credits._RETRY_S", ())
+    monkeypatch.setattr("addons.pipeline.observe.RETRY_S", ())
+    monkeypatch.setattr("addons.pipeline.patience.PAUSE_S", 0.0)
+    with monkeypatch.context() as broken:
+        take_down(bench, broken)
+        for path in ("{a}/fans/active", "{a}/x/y"):
+            got = await bench.raw(path)
+            assert (got.status, got.body, got.headers.get("X-OFAPI-Credits-Used")) == (200, body, "1")
+        assert (await bench.api("{a}/fans/active")).json["data"] == {"list": [{"id": 5, "x": 1.1}], "hasMore": False}
+        for path in ("accounts", "acct_never_seen/x/y"):
+            got = await bench.api(path)
+            assert (got.status, got.json["error"]) == (503, "SERVICE_UNAVAILABLE")
+            assert got.headers.get("retry-after") == "5"
+        refused = await bench.raw("whoami", token="no-such-key")
+        assert refused.status == 503  # not a 401: nobody knows
+        text = bench.gateway.parts.metrics.render().decode()
+        assert 'ofapi_steps_skipped_total{rule="fans-active",step="lookup"} 2.0' in text
+    assert (await bench.raw("accounts")).status == 200
+
+
+async def test_a_media_index_that_fails_leaves_urls_alone(bench: Bench) -> None:
+    """Upstream's own URLs are as good."""
+
+    def breaks(*_: Any) -> bytes:
+        raise OSError("index damaged")
+
+    bench.services.parts["media_swap"] = breaks
+    answer = json_answer(b'{"a":1}')
+    bench.upstream = lambda _: answer
+    got = await bench.raw("{a}/x/y")
+    assert got.body is answer.body
+    assert got.exchange.notes.skipped == [("media", "OSError")]
