@@ -1,8 +1,9 @@
 """Rows for the store from bodies that pass by, after the answer has gone out.
 
 Bodies wait in a queue bounded by bytes. When it is full, the exchanges that have been answered wait for room before
-they end: nothing is dropped, and the wait is counted. Identical bodies of one account and rule within a minute are
-taken once.
+they end: while the store takes rows nothing is dropped, and the wait is counted. Where it takes none for half a minute,
+bodies are left out, and counted: traffic or a sync brings their rows again. Identical bodies of one account and rule
+within a minute are taken once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from cachetools import TTLCache
 
+from ofapi_store.errors import StoreUnavailable
+
 if TYPE_CHECKING:
     from addons.pipeline.exchange import Exchange
     from addons.pipeline.metrics import Metrics
@@ -29,6 +32,9 @@ MAX_BATCH = 200
 SAME_BODY_S = 60
 MAX_LAST_BYTES = 8_000_000
 RETRY_S = (0.05, 0.2, 1.0, 5.0)
+INGEST_S = 30.0
+ROOM_S = 30.0
+_OUTAGE = (StoreUnavailable, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Observer:
         self._closing = False
 
     async def see(self, sight: Sight) -> None:
-        """Take a body; waits while the queue is full."""
+        """Take a body; waits while the queue is full, but not for ever."""
         if self._is_last(sight) or (key := _digest(sight)) in self._seen:
             self._metrics.observed.labels("same").inc()
             return
@@ -85,13 +91,30 @@ class Observer:
         async with self._room:
             if self._bytes and self._bytes + len(sight.body) > self._max_bytes:
                 self._metrics.observed.labels("waited").inc()
-                await self._room.wait_for(lambda: not self._bytes or self._bytes + len(sight.body) <= self._max_bytes)
+                if not await self._has_room(len(sight.body)):
+                    self._metrics.observed.labels("dropped").inc()
+                    self._forget([sight])
+                    return
             self._waiting.append(sight)
             self._bytes += len(sight.body)
             self._metrics.observe_queue.set(self._bytes)
             self._room.notify_all()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="observe")
+
+    async def _has_room(self, size: int) -> bool:
+        try:
+            async with asyncio.timeout(ROOM_S):
+                await self._room.wait_for(lambda: not self._bytes or self._bytes + size <= self._max_bytes)
+        except TimeoutError:
+            return False
+        return True
+
+    def _forget(self, batch: Sequence[Sight]) -> None:
+        """Bodies that were not stored may come again at once."""
+        for sight in batch:
+            self._seen.pop(_digest(sight), None)
+            self._last.pop(_place(sight), None)
 
     def _is_last(self, sight: Sight) -> bool:
         """Whether the body is the last one that was taken for this request: comparing takes a tenth of hashing."""
@@ -130,21 +153,25 @@ class Observer:
 
     async def _store(self, batch: list[Sight]) -> None:
         """Retry while the store is busy; a batch that never fits is tried body by body, so that one cannot spoil all."""
+        error: Exception | None = None
         for wait_s in (*RETRY_S, None):
             try:
-                await self._ingest(batch)
+                async with asyncio.timeout(INGEST_S):
+                    await self._ingest(batch)
             except Exception as e:
+                error = e
                 log.warning("observed bodies not stored yet", error=f"{type(e).__name__}: {e}", bodies=len(batch))
                 if wait_s is not None:
                     await asyncio.sleep(wait_s)
             else:
                 self._metrics.observed.labels("stored").inc(len(batch))
                 return
-        if len(batch) > 1:
+        if len(batch) > 1 and not isinstance(error, _OUTAGE):
             for sight in batch:
                 await self._store_alone(sight)
         else:
-            self._metrics.observed.labels("failed").inc()
+            self._metrics.observed.labels("failed").inc(len(batch))
+            self._forget(batch)
 
     async def _store_alone(self, sight: Sight) -> None:
         try:

@@ -113,6 +113,38 @@ async def test_a_busy_store_is_tried_again_and_one_bad_body_spoils_no_other(monk
     await observer.close()
 
 
+async def test_a_store_that_takes_nothing_costs_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that the store is down for is given up whole; what waits for room too long is left out; both are counted,
+    and the same bodies are taken when they come again."""
+    monkeypatch.setattr("addons.pipeline.observe.RETRY_S", (0.0,))
+    monkeypatch.setattr("addons.pipeline.observe.INGEST_S", 0.2)
+    monkeypatch.setattr("addons.pipeline.observe.ROOM_S", 0.01)
+    down, tries, stored = True, 0, 0
+
+    async def ingest(batch: Sequence[Sight]) -> int:
+        nonlocal tries, stored
+        tries += 1
+        if down:
+            await asyncio.sleep(60)
+        stored += len(batch)
+        return len(batch)
+
+    metrics = Metrics()
+    observer = Observer(ingest, metrics, max_bytes=250)
+    await asyncio.gather(*(observer.see(sight(n, 100)) for n in range(4)))
+    await observer.flush()
+    assert tries == 2
+    counted = metrics.render()
+    assert b'outcome="failed"} 2.0' in counted
+    assert b'outcome="dropped"} 2.0' in counted
+    down = False
+    for n in range(4):
+        await observer.see(sight(n, 100))
+        await observer.flush()
+    assert stored == 4
+    await observer.close()
+
+
 async def test_what_follows_from_rows_is_written_with_them(bench: Bench) -> None:
     """`on_observed` runs in the transaction that stored the rows."""
     seen: list[tuple[str, int]] = []
