@@ -15,16 +15,20 @@ from cachetools import TTLCache
 
 from addons.pipeline.errors import Forbidden, NotFound, Unauthorized
 from addons.pipeline.exchange import AccountContext, Headers, Principal
+from addons.pipeline.patience import Shared
 from ofapi_store.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    pass
 
 log = structlog.get_logger(__name__)
 
 FRESH_S = 1.0
+WAIT_S = 1.0  # longest wait for the store where an older answer will do
 KEEP_S = 600.0  # how long what was read last counts while the store does not answer
 UNKNOWN_ACCOUNT = "This account does not exist. `GET /accounts` lists the accounts that your API key may use."
+Found = Principal | AccountContext | None
+Key = tuple[str | None, ...]
 _SCOPE = {"GET": "read", "HEAD": "read", "OPTIONS": "read", "DELETE": "delete"}
 
 
@@ -43,13 +47,16 @@ class Directory(Protocol):
 class CachedDirectory:
     """A directory whose answers are kept for a second, the negative ones too.
 
-    Positive ones are kept for ten minutes more, for as long as the store does not answer.
+    Positive ones are kept for ten minutes more, for as long as the store does not answer. Many who ask for one thing at
+    once share one read.
     """
 
     def __init__(self, source: Directory, *, timer: Callable[[], float] = time.monotonic) -> None:
         self._source = source
-        self._cache: TTLCache[Hashable, Principal | AccountContext | None] = TTLCache(20_000, FRESH_S, timer=timer)
-        self._last: TTLCache[Hashable, Principal | AccountContext] = TTLCache(20_000, KEEP_S, timer=timer)
+        self._cache: TTLCache[Key, Found] = TTLCache(20_000, FRESH_S, timer=timer)
+        self._reads: Shared[Key, Found] = Shared()
+        self._age = 0
+        self._last: TTLCache[Key, Principal | AccountContext] = TTLCache(20_000, KEEP_S, timer=timer)
 
     async def principal(self, token_hash: str) -> Principal | None:
         found = await self._get(("key", token_hash), lambda: self._source.principal(token_hash))
@@ -70,32 +77,37 @@ class CachedDirectory:
 
     def forget(self) -> None:
         """Drop everything: for changes of this process that must show at once."""
+        self._age += 1
+        self._reads.forget()
         self._cache.clear()
         self._last.clear()
 
-    async def _get(
-        self, key: tuple[str, *tuple[str | None, ...]], read: Callable[[], Awaitable[Principal | AccountContext | None]]
-    ) -> Principal | AccountContext | None:
+    async def _get(self, key: Key, read: Callable[[], Awaitable[Found]]) -> Found:
         try:
             return self._cache[key]
         except KeyError:
             pass
+        last = self._last.get(key)
         try:
-            found = await read()
+            found = await self._reads.get(key, lambda: self._fresh(key, read), WAIT_S if last is not None else None)
         except StoreError as e:
-            if (found := self._last.get(key)) is None:
+            if last is None:
                 raise
             log.warning("using what the store last said", of=key[0], error=type(e).__name__)
-        else:
-            self._remember(key, found)
-        self._cache[key] = found
+            found = self._cache[key] = last
         return found
 
-    def _remember(self, key: tuple[str, *tuple[str | None, ...]], found: Principal | AccountContext | None) -> None:
+    async def _fresh(self, key: Key, read: Callable[[], Awaitable[Found]]) -> Found:
+        age = self._age
+        found = await read()
+        if age != self._age:  # what was read may be from before a change that must show
+            return found
+        self._cache[key] = found
         if found is None:
             self._last.pop(key, None)
         else:
             self._last[key] = found
+        return found
 
 
 def bearer_token(headers: Headers) -> str | None:

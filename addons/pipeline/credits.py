@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from addons.pipeline.errors import InsufficientCredits
+from addons.pipeline.patience import Shared
 from ofapi_store.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FRESH_S = 1.0
+WAIT_S = 1.0  # longest wait for the store where an older balance will do
 _RETRY_S = (0.05, 0.25)
 HELD_RETRY_S = 1.0
 
@@ -115,6 +117,7 @@ class Meter:
     _writing: set[asyncio.Task[None]] = field(default_factory=set)
     _held: dict[tuple[str, str, str, str], Debit] = field(default_factory=dict)
     _carrier: asyncio.Task[None] | None = None
+    _reads: Shared[str, _Known] = field(default_factory=Shared)
 
     def __post_init__(self) -> None:
         if self.journal is not None:
@@ -195,15 +198,18 @@ class Meter:
         known = self._known.get(team_id)
         if known is not None and self.clock() - known.at <= FRESH_S:
             return known
-        before = self._bookings()
         try:
-            balance = await self.read_balance(team_id)
+            return await self._reads.get(team_id, lambda: self._read(team_id), WAIT_S if known is not None else None)
         except StoreError as e:
             if known is None:
                 raise
             log.warning("balance not read, counting on from the last one", error=type(e).__name__)
             known.at = self.clock()
             return known
+
+    async def _read(self, team_id: str) -> _Known:
+        before = self._bookings()
+        balance = await self.read_balance(team_id)
         known = self._known.setdefault(team_id, _Known(balance, self.clock()))
         settled = before == self._bookings() and before % 2 == 0 and not self._writing
         if settled:  # else what was read may or may not hold the batch under way, whose end brings the balance

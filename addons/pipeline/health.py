@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from addons.pipeline.parts import Parts
 
 
-PING_S = 2.0
+PING_S = 5.0
 
 
 async def report(parts: Parts) -> tuple[int, dict[str, Any]]:

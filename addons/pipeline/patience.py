@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-WAIT_S = 1.0
+WAIT_S = 10.0
 PAUSE_S = 2.0
 
 
@@ -41,13 +41,13 @@ class PatientStore:
         self._paused_until = 0.0
 
     async def aread(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Raises StoreUnavailable after a second, or at once while the store is left alone."""
+        """Raises StoreUnavailable after ten seconds, or at once while the store is left alone."""
         return await self.within(WAIT_S, fn, *args, **kwargs)
 
     async def within(
         self, wait_s: float, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """The same for a caller with a wait of its own; a short one that ends says nothing about the store."""
+        """The same for a caller with a wait of its own; the end of a shorter one says nothing about the store."""
         if self._timer() < self._paused_until:
             raise StoreUnavailable("the store did not answer a moment ago; it is asked again soon")
         try:
@@ -64,3 +64,32 @@ class PatientStore:
     def _pause(self, reason: str) -> None:
         log.warning("store does not answer", reason=reason, asked_again_in_s=PAUSE_S)
         self._paused_until = self._timer() + PAUSE_S
+
+
+class Shared[K, V]:
+    """Reads of one thing by many at once: one of them asks, all get its answer."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[K, asyncio.Task[V]] = {}
+
+    async def get(self, key: K, read: Callable[[], Coroutine[Any, Any, V]], wait_s: float | None = None) -> V:
+        """What `read` gives. Raises what it raises, and StoreSlow after `wait_s`; the read itself goes on."""
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = asyncio.get_running_loop().create_task(read(), name="shared read")
+            task.add_done_callback(lambda done: self._ended(key, done))
+        try:
+            async with asyncio.timeout(wait_s):
+                return await asyncio.shield(task)
+        except TimeoutError as e:
+            raise StoreSlow(f"the store took longer than {wait_s:g} s") from e
+
+    def forget(self) -> None:
+        """Who asks from now on asks anew."""
+        self._under_way.clear()
+
+    def _ended(self, key: K, task: asyncio.Task[V]) -> None:
+        if self._under_way.get(key) is task:
+            del self._under_way[key]
+        if not task.cancelled():
+            task.exception()  # nobody may be waiting for it any more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -96,3 +97,28 @@ async def test_what_the_store_last_said_goes_on_while_it_is_down() -> None:
     now[0], source.found = 605.0, StoreUnavailable("down")
     with pytest.raises(StoreUnavailable):
         await directory.principal("h")
+
+
+async def test_a_read_from_before_a_change_is_not_kept() -> None:
+    """`forget` counts for what is under way, too."""
+    gate = asyncio.Event()
+
+    class Slow(Source):
+        async def account(self, account_id: str) -> AccountContext | None:
+            self.reads += 1
+            if self.reads == 1:
+                await gate.wait()
+            return None
+
+    source = Slow()
+    directory = CachedDirectory(source)
+    before = asyncio.create_task(directory.account("a"))
+    await asyncio.sleep(0)
+    directory.forget()
+    await directory.account("a")
+    gate.set()
+    await before
+    assert source.reads == 2
+    directory.forget()
+    await directory.account("a")
+    assert source.reads == 3

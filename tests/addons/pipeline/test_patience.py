@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from addons.pipeline.patience import PAUSE_S, PatientStore, StoreSlow
+from addons.pipeline.patience import PAUSE_S, PatientStore, Shared, StoreSlow
 from ofapi_store.errors import SchemaOutdated, StoreUnavailable
 
 
@@ -78,3 +78,40 @@ async def test_other_errors_are_told_and_change_nothing(patient: PatientStore, d
         with pytest.raises(SchemaOutdated):
             await patient.aread(nothing)
     assert db.reads == 2
+
+
+async def test_many_who_ask_for_one_thing_share_one_read() -> None:
+    """Two hundred at once are one read; the next asks anew; an error is everybody's."""
+    reads = 0
+
+    async def read() -> int:
+        nonlocal reads
+        reads += 1
+        await asyncio.sleep(0.01)
+        if reads == 3:
+            raise StoreUnavailable("x")
+        return reads
+
+    shared: Shared[str, int] = Shared()
+    assert set(await asyncio.gather(*(shared.get("k", read) for _ in range(200)))) == {1}
+    assert await shared.get("k", read) == 2
+    ended = await asyncio.gather(*(shared.get("k", read) for _ in range(3)), return_exceptions=True)
+    assert [type(e) for e in ended] == [StoreUnavailable] * 3
+
+
+async def test_a_shared_read_goes_on_for_those_who_can_wait() -> None:
+    """One that gives up, or is cancelled, does not end it for the others."""
+    gate = asyncio.Event()
+
+    async def read() -> int:
+        await gate.wait()
+        return 1
+
+    shared: Shared[str, int] = Shared()
+    patient = asyncio.create_task(shared.get("k", read))
+    cancelled = asyncio.create_task(shared.get("k", read))
+    with pytest.raises(StoreSlow):
+        await shared.get("k", read, 0.01)
+    cancelled.cancel()
+    gate.set()
+    assert await patient == 1
