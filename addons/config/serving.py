@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -171,6 +172,32 @@ class Limits(Section):
     )
 
 
+PRICES: Mapping[str, int] = {
+    # contract 3; everything else costs `credits.default`
+    "whoami": 0,
+    "accounts-*": 0,
+    "authenticate-*": 0,
+    "client-sessions-*": 0,
+    "usage-credits": 0,
+    "profiles-*": 0,  # answered from the store, as the cached ones of the contract
+    "fan-summary-*": 0,
+    "stored-*": 0,
+    "link-tags-*": 0,
+    "smart-links-delete": 0,
+    "smart-links-spenders": 0,
+    "smart-links-tags-*": 0,
+    "postbacks-*": 0,
+    "webhooks-*": 0,  # deliveries: `webhooks.events_per_credit`
+    "webhooks-redeliver": 1,
+    "data-exports-*": 0,  # charged by rows when started
+    "media-download": 0,  # this and the next three by size: `media.credits_per_megabyte`
+    "media-scrape": 0,
+    "media-upload": 0,
+    "media-vault-upload": 0,
+    "media-upload-status": 0,
+}
+
+
 class Credits(Section):
     """What requests cost."""
 
@@ -182,8 +209,15 @@ class Credits(Section):
     default: Amount = Field(1, description="Credits of a request that nothing else prices.")
     initial_balance: Amount = Field(1_000_000, description="Credits of a new team.")
     operations: dict[str, Amount] = Field(
-        {}, description="Credits by rule id or glob (`stored-*`); the longest match counts, a rule's own figure first."
+        dict(PRICES),
+        description="Credits by rule id or glob; entries are added to the default ones or replace them, the longest match"
+        " counts, a rule's own figure comes first.",
     )
+
+    @field_validator("operations")
+    @classmethod
+    def _over_the_table(cls, value: dict[str, int]) -> dict[str, int]:
+        return {**PRICES, **value}
 
 
 class Media(Section):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import structlog
 from cachetools import TTLCache
@@ -18,9 +18,6 @@ from addons.pipeline.exchange import AccountContext, Headers, Principal
 from addons.pipeline.patience import Shared
 from ofapi_store.errors import StoreError
 
-if TYPE_CHECKING:
-    pass
-
 log = structlog.get_logger(__name__)
 
 FRESH_S = 1.0
@@ -28,7 +25,7 @@ WAIT_S = 1.0  # longest wait for the store where an older answer will do
 KEEP_S = 600.0  # how long what was read last counts while the store does not answer
 UNKNOWN_ACCOUNT = "This account does not exist. `GET /accounts` lists the accounts that your API key may use."
 Found = Principal | AccountContext | None
-Key = tuple[str | None, ...]
+Key = tuple[str | frozenset[str] | None, ...]
 _SCOPE = {"GET": "read", "HEAD": "read", "OPTIONS": "read", "DELETE": "delete"}
 
 

@@ -164,6 +164,7 @@ class Gateway:
         try:
             x.response = await self._finish(x, response)
         except Exception as e:
+            self._give_back(x)
             self._answer_error(x, e)
         assert x.response is not None
         return x.response
@@ -189,9 +190,7 @@ class Gateway:
 
     def fail(self, x: Exchange, failure: UpstreamFailure) -> Response:
         """The answer where upstream gave none that can be used. What was reserved goes back."""
-        if x.reservation is not None:
-            self.parts.meter.refund(x.reservation)
-            x.notes.credits = x.reservation.used
+        self._give_back(x)
         if (claim := x.state.pop("claim", None)) is not None:
             self._spawn(self._release(claim, failure))
         log.warning("upstream failed", request_id=x.id, kind=failure.kind, detail=failure.detail[:200])
@@ -246,11 +245,15 @@ class Gateway:
 
     async def _undo(self, x: Exchange) -> None:
         """Nothing was sent: give back what was taken for it."""
-        if x.reservation is not None:
-            self.parts.meter.refund(x.reservation)
-            x.notes.credits = 0
+        self._give_back(x)
         if (claim := x.state.pop("claim", None)) is not None:
             await self._release(claim, None)
+
+    def _give_back(self, x: Exchange) -> None:
+        """An answer that we fail to give costs nothing."""
+        if x.reservation is not None:
+            self.parts.meter.refund(x.reservation)
+            x.notes.credits = x.reservation.used
 
     async def _release(self, claim: idempotency.Claim, failure: UpstreamFailure | None) -> None:
         """Free a key whose message cannot have been sent. After a timeout it may have been: the lease runs out first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -172,6 +173,7 @@ def _opens(box: SecretBox, token: str) -> bool:
 
 
 def _rules(config: Config) -> Iterator[Finding]:
+    from addons.config.serving import PRICES
     from addons.pipeline.loader import load_rules
     from addons.pipeline.problems import RulesInvalid
 
@@ -187,6 +189,15 @@ def _rules(config: Config) -> Iterator[Finding]:
         )
         return
     yield Finding("rules", "ok", f"{len(plan.rules)} rules in {config.rules.dir}")
+    if unknown := [
+        name for name in config.credits.operations if name not in PRICES and not fnmatch.filter(plan.by_id, name)
+    ]:
+        yield Finding(
+            "credits",
+            "warning",
+            f"credits.operations prices {', '.join(unknown)}: no rule has that id",
+            "ofapi rules list",
+        )
 
 
 def _upstream(config: Config) -> Iterator[Finding]:

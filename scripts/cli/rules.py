@@ -99,7 +99,16 @@ def explain_(
 
     given = target if target.startswith("/") or "://" in target else f"/{target}"
     found = explain(_load(folder), method.upper(), given, open_config())
+    if found["winner"] is not None and folder is None:
+        found["winner"]["credits"] = _price(found["winner"])
     emit(found, lambda: _show(found))
+
+
+def _price(winner: dict[str, Any]) -> int:
+    """What the request costs here: the rule's own figure, else the config's."""
+    from addons.pipeline.credits import Prices
+
+    return Prices(open_config().credits).of(winner["id"], winner["credits"])
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -126,8 +135,13 @@ def _show(found: dict[str, Any]) -> None:
 
 def _show_winner(found: dict[str, Any], winner: dict[str, Any]) -> None:
     sys.stdout.write(f"{winner['why']}\n")
-    for name, value in (("parameters", found["params"]), ("handler", winner["handler"]), ("checks", winner["checks"])):
-        if value:
+    for name, value in (
+        ("parameters", found["params"]),
+        ("handler", winner["handler"]),
+        ("credits", winner["credits"]),
+        ("checks", winner["checks"]),
+    ):
+        if value not in (None, [], {}):
             sys.stdout.write(f"{name}: {_inline(value)}\n")
 
 

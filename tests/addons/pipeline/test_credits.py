@@ -12,6 +12,7 @@ from addons.config import Config
 from addons.pipeline.credits import Debit, Meter, Prices
 from addons.pipeline.errors import InsufficientCredits
 from addons.pipeline.exchange import Response, UpstreamFailure
+from addons.pipeline.runner import StepFailed
 from ofapi_store.engine import Store
 from ofapi_store.errors import StoreUnavailable
 from ofapi_store.queries import credits as queries
@@ -30,6 +31,9 @@ def test_prices_come_from_the_rule_then_the_longest_name_then_the_default() -> N
     prices = Prices(config.credits)
     assert [prices.of(r, None) for r in ("stored-x", "stored-trial", "search", "other")] == [0, 5, 2, 1]
     assert prices.of("stored-x", 9) == 9
+    assert [prices.of(r, None) for r in ("whoami", "webhooks-list", "webhooks-redeliver")] == [0, 0, 1]
+    changed = Prices(Config.build({"credits": {"operations": {"whoami": 4, "webhooks-list": 3}}}).credits)
+    assert [changed.of(r, None) for r in ("whoami", "webhooks-list", "webhooks-get", "other")] == [4, 3, 0, 1]
 
 
 async def test_the_debit_is_stored_before_the_client_has_the_answer(both: Bench) -> None:
@@ -58,6 +62,20 @@ async def test_refused_requests_cost_nothing(bench: Bench) -> None:
     bench.upstream = lambda _: UpstreamFailure("connect", "")
     for path in ("{a}/fans/active?limit=x", "acct_no/x/y", "nothing", "{a}/x/y"):
         await bench.raw(path)
+    await bench.gateway.parts.meter.flush()
+    assert stored(bench) == 1000
+
+
+async def test_an_answer_that_we_fail_to_give_costs_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upstream answered, a step that must not fail did."""
+
+    async def breaks(*_: object) -> bytes:
+        raise StepFailed("r", "s", "x")
+
+    monkeypatch.setattr(bench.gateway.parts.editor, "response", breaks)
+    bench.upstream = lambda _: json_answer({})
+    got = await bench.raw("{a}/fans/active")
+    assert (got.status, got.headers.get("X-OFAPI-Credits-Used")) == (503, "0")
     await bench.gateway.parts.meter.flush()
     assert stored(bench) == 1000
 
