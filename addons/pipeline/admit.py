@@ -44,7 +44,8 @@ async def _admit_key(parts: Parts, x: Exchange) -> None:
     if not (x.match is not None and x.match.rule.spec.client_sessions):
         auth.check_key(x.principal)
     team = x.principal.team
-    rate = x.state["rate"] = parts.limiter.hit(team.id, team.requests_per_minute)
+    limit = team.requests_per_minute or parts.config.limits.requests_per_minute
+    rate = x.state["rate"] = parts.limiter.hit(team.id, limit)
     account_id = _account_id(x)
     if account_id is not None:
         x.account = auth.check_account(x.principal, await parts.directory.account(account_id))

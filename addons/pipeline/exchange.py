@@ -161,6 +161,8 @@ class Edit(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Team:
+    """`requests_per_minute` 0: the config's."""
+
     id: str
     name: str
     slug: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 
 from ofapi_store.errors import AlreadyConnected, BadValue
 from ofapi_store.ids import new_id
@@ -124,11 +124,16 @@ def list_for_team(
     only: Iterable[str] | None = None,
     limit: int | None = None,
 ) -> list[AccountRow]:
-    """The live accounts, oldest first, `limit` of them. `only`: the account ids that a key is restricted to."""
+    """The live accounts, oldest first, `limit` of them. Names and addresses in any case.
+
+    `only`: the account ids that a key is restricted to.
+    """
     query = select(*_COLUMNS).where(ACCOUNTS.c.team_id == team_id, ACCOUNTS.c.disconnected_at.is_(None))
-    for column, value in (("onlyfans_id", onlyfans_id), ("username", username), ("email", email)):
+    if onlyfans_id is not None:
+        query = query.where(ACCOUNTS.c.onlyfans_id == onlyfans_id)
+    for column, value in (("username", username), ("email", email)):
         if value is not None:
-            query = query.where(ACCOUNTS.c[column] == value)
+            query = query.where(func.lower(ACCOUNTS.c[column]) == value.lower())
     if only is not None:
         query = query.where(ACCOUNTS.c.id.in_(sorted(only)))
     ordered = query.order_by(ACCOUNTS.c.created_at, ACCOUNTS.c.id).limit(limit)

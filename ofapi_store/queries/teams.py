@@ -21,7 +21,10 @@ _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class TeamRow:
-    """`credit_balance` is as of the read: debits that are still to be written are not in it."""
+    """`credit_balance` is as of the read: debits that are still to be written are not in it.
+
+    `requests_per_minute` 0: the team has no limit of its own, the config's counts.
+    """
 
     id: str
     slug: str
@@ -36,7 +39,7 @@ def create(
     *,
     slug: str,
     name: str | None = None,
-    requests_per_minute: int = 1000,
+    requests_per_minute: int = 0,
     now: datetime | None = None,
 ) -> TeamRow:
     """A team with no credits (see `credits.grant`). Raises BadValue for a slug that is malformed or taken."""
@@ -62,7 +65,7 @@ def list_all(conn: Connection) -> list[TeamRow]:
 
 
 def set_requests_per_minute(conn: Connection, team_id: str, limit: int) -> bool:
-    """False: no such team."""
+    """0: the config's. False: no such team."""
     done = conn.execute(update(TEAMS).where(TEAMS.c.id == team_id).values(requests_per_minute=limit))
     return bool(done.rowcount)
 

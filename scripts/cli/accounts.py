@@ -34,15 +34,20 @@ def as_json(account: AccountRow) -> dict[str, Any]:
     }
 
 
+def _read_text(source: str) -> str:
+    """A file, or standard input (`-`). Raises CliError."""
+    try:
+        return (sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")).strip()
+    except (OSError, UnicodeDecodeError) as e:
+        raise CliError("file_unreadable", f"{source} cannot be read: {type(e).__name__}") from None
+
+
 def read_login(source: str, *, user_agent: str | None, xbc: str | None) -> dict[str, str]:
     """A login from a file or standard input (`-`): JSON with `cookies`, `user_agent`, `x_bc`, or a bare cookie header.
 
     Raises CliError; its text never repeats the input.
     """
-    try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise CliError("file_unreadable", f"{source} cannot be read: {type(e).__name__}") from None
+    text = _read_text(source)
     try:
         found = json.loads(text) if text.lstrip().startswith("{") else {"cookies": text.strip()}
     except json.JSONDecodeError as e:
@@ -66,11 +71,9 @@ def read_proxy(path: Path) -> str:
     """The URL in a file. Raises CliError; its text never repeats the input."""
     from addons.net.proxy_url import read_proxy_url
 
+    text = _read_text(str(path))
     try:
-        text = path.read_text(encoding="utf-8").strip()
         read_proxy_url(text)
-    except (OSError, UnicodeDecodeError) as e:
-        raise CliError("file_unreadable", f"{path} cannot be read: {type(e).__name__}") from None
     except ValueError as e:
         raise CliError("bad_proxy", f"{path}: {e}") from None
     return text
@@ -176,8 +179,21 @@ def list_(
 @app.command("show")
 def show(account: AccountArg) -> None:
     """One account: state, and how far each sync has come."""
+    from ofapi_store.queries import sync
+
     row = _find(account)
-    emit(as_json(row), "\n".join(f"{k:14} {v}" for k, v in as_json(row).items()))
+    with opened_store() as store, store.read() as conn:
+        cursors = sync.list_for_account(conn, account)
+    syncs = {c.stream: {"completed_at": c.completed_at, "under_way": _under_way(c.position)} for c in cursors}
+    lines = [f"{k:14} {v}" for k, v in as_json(row).items()]
+    for name, state in syncs.items():
+        ended = f"{state['completed_at']:%Y-%m-%d %H:%M:%S} UTC" if state["completed_at"] else "never ended"
+        lines.append(f"synced         {name}: {ended}{', under way' if state['under_way'] else ''}")
+    emit({**as_json(row), "syncs": syncs}, "\n".join(lines))
+
+
+def _under_way(position: dict[str, Any]) -> bool:
+    return "query" in position or "items" in position
 
 
 @app.command("state")
@@ -185,7 +201,7 @@ def state_(
     account: AccountArg,
     value: Annotated[str, typer.Argument(help="authenticated or session_expired.")],
 ) -> None:
-    """Set the state of an account: authenticated or session_expired."""
+    """Mark an account: regular syncs leave one out whose session expired, until upstream answers it again."""
     from ofapi_store.queries import accounts
 
     if value not in ("authenticated", "session_expired"):

@@ -38,8 +38,7 @@ def seed(config: Config, logins: list[dict[str, Any]], keys_file: Path) -> Seede
     out: list[str] = []
     with opened_store(config) as store, store.write() as conn:
         for slug, login in zip(TEAMS, logins, strict=False):
-            limit = 1_000_000  # a demo is measured, too
-            team = teams.by_slug(conn, slug) or teams.create(conn, slug=slug, requests_per_minute=limit)
+            team = teams.by_slug(conn, slug) or teams.create(conn, slug=slug)
             ledger.grant(conn, team.id, CREDITS, ref="demo", note="demo")
             secret = box.encrypt_json({k: login[k] for k in ("auth_id", "cookies", "user_agent", "xbc")})
             user = str(login["id"])

@@ -25,7 +25,7 @@ from scripts.cli.setup import prepare
 DEFAULTS: dict[str, Any] = {
     "proxy": {"port": 0, "allow_sessions": True},
     "web": {"port": 0},
-    "limits": {"requests_per_minute": 100_000},
+    "limits": {"requests_per_minute": 1_000_000},  # a demo is measured, too
     "network": {"allow_private": ["127.0.0.0/8", "::1/128"]},
     "sync": {"interval_s": 0},
     "webhooks": {"look_interval_s": 10},

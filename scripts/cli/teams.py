@@ -11,6 +11,7 @@ from scripts.cli.frame import App, CliError, emit, open_config, opened_store, ta
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from addons.config import Config
     from ofapi_store.queries.teams import TeamRow
 
 app = App()
@@ -31,12 +32,13 @@ def find_team(conn: Connection, name: str) -> TeamRow:
     return found
 
 
-def as_json(team: TeamRow) -> dict[str, Any]:
+def as_json(team: TeamRow, config: Config) -> dict[str, Any]:
     return {
         "id": team.id,
         "slug": team.slug,
         "name": team.name,
-        "requests_per_minute": team.requests_per_minute,
+        "requests_per_minute": team.requests_per_minute or config.limits.requests_per_minute,
+        "own_limit": team.requests_per_minute > 0,
         "credits": team.credit_balance,
         "created_at": team.created_at,
     }
@@ -60,16 +62,16 @@ def create(
 
     config = open_config()
     with opened_store(config) as store, store.write() as conn:
-        limit = requests_per_minute or config.limits.requests_per_minute
         try:
-            team = teams.create(conn, slug=slug, name=name, requests_per_minute=limit)
+            team = teams.create(conn, slug=slug, name=name, requests_per_minute=requests_per_minute or 0)
         except BadValue as e:
             raise CliError("bad_value", str(e)) from e
         amount = config.credits.initial_balance if credits is None else credits
         if amount:
             ledger.grant(conn, team.id, amount, ref="initial", note="first credits")
         made = teams.by_id(conn, team.id) or team
-    emit(as_json(made), f"team {slug} ({team.id}), {amount} credits, {limit} requests per minute")
+    shown = as_json(made, config)
+    emit(shown, f"team {slug} ({team.id}), {amount} credits, {shown['requests_per_minute']} requests per minute")
 
 
 @app.command("list")
@@ -77,8 +79,9 @@ def list_() -> None:
     """All teams with their balance."""
     from ofapi_store.queries import teams
 
-    with opened_store() as store, store.read() as conn:
-        rows = [as_json(t) for t in teams.list_all(conn)]
+    config = open_config()
+    with opened_store(config) as store, store.read() as conn:
+        rows = [as_json(t, config) for t in teams.list_all(conn)]
     emit(rows, table(rows, ["slug", "id", "name", "requests_per_minute", "credits"], empty="no teams"))
 
 
@@ -103,16 +106,23 @@ def credits_(
 @app.command("limit")
 def limit_(
     team: TeamArg,
-    requests_per_minute: Annotated[int, typer.Argument(min=1, max=MOST, help="Requests per minute.")],
+    requests_per_minute: Annotated[int | None, typer.Argument(min=1, max=MOST, help="Requests per minute.")] = None,
+    default: Annotated[
+        bool, typer.Option("--default", help="No limit of its own: `limits.requests_per_minute` of the config.")
+    ] = False,
 ) -> None:
     """Set a team's rate limit; works within a second."""
     from ofapi_store.queries import teams
 
-    with opened_store() as store, store.write() as conn:
+    if default is (requests_per_minute is not None):
+        raise CliError("bad_value", "name a number of requests per minute, or --default", exit_code=2)
+    config = open_config()
+    with opened_store(config) as store, store.write() as conn:
         found = find_team(conn, team)
-        teams.set_requests_per_minute(conn, found.id, requests_per_minute)
-    body = {"team": found.slug, "id": found.id, "requests_per_minute": requests_per_minute}
-    emit(body, f"{found.slug}: {requests_per_minute} requests per minute")
+        teams.set_requests_per_minute(conn, found.id, requests_per_minute or 0)
+    limit = requests_per_minute or config.limits.requests_per_minute
+    body = {"team": found.slug, "id": found.id, "requests_per_minute": limit, "own_limit": not default}
+    emit(body, f"{found.slug}: {limit} requests per minute{', as the config says' if default else ''}")
 
 
 @app.command("usage")

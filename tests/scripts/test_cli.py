@@ -108,6 +108,9 @@ def test_accounts_connect_and_disconnect(ready: Ofapi, tmp_path: Path) -> None:
     assert ready("accounts", "show", account["id"])[1]["state"] == "session_expired"
     assert ready("accounts", "disconnect", account["id"])[0] == 0
     assert ready("accounts", "list")[1] == []
+    again = ready("accounts", "create", *args[2:])[1]  # the other names of the same two
+    assert ready("accounts", "show", again["id"])[1]["syncs"] == {}
+    assert ready("accounts", "revoke", again["id"]) == (0, {"id": again["id"], "disconnected": True})
 
 
 def test_a_new_login_keeps_the_accounts_proxy(ready: Ofapi, config: Path, tmp_path: Path) -> None:
@@ -193,6 +196,32 @@ def test_a_folder_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert sorted(p.name for p in folder.iterdir()) == ["b", "config.yaml", "data"]
     assert (folder / "data" / "ofapi.db").exists()
     assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+
+
+def test_doctor_knows_prices_of_no_rule(ready: Ofapi, config: Path) -> None:
+    """A misspelt rule id among the prices would silently count for nothing."""
+    config.write_text(config.read_text() + "credits: {operations: {fans-actve: 2, 'fans-*': 1, whoami: 3}}\n")
+    findings = {f["check"]: f for f in ready("doctor")[1]["findings"]}
+    assert findings["credits"]["status"] == "warning"
+    assert "fans-actve" in findings["credits"]["message"]
+    assert "fans-*" not in findings["credits"]["message"]
+
+
+def test_a_team_has_the_configs_limit_until_it_has_its_own(ready: Ofapi, config: Path) -> None:
+    """Changing `limits.requests_per_minute` changes it for every team that was not given another one."""
+    config.write_text(config.read_text() + "limits: {requests_per_minute: 77}\n")
+
+    def limit() -> tuple[int, bool]:
+        (team,) = ready("teams", "list")[1]
+        return team["requests_per_minute"], team["own_limit"]
+
+    assert limit() == (77, False)
+    assert ready("teams", "limit", "agency", "5")[0] == 0
+    assert limit() == (5, True)
+    assert ready("teams", "limit", "agency", "--default")[0] == 0
+    assert limit() == (77, False)
+    assert ready("teams", "limit", "agency")[0] == 2
+    assert ready("teams", "limit", "agency", "5", "--default")[0] == 2
 
 
 def test_errors_are_json_with_codes(ofapi: Ofapi, config: Path) -> None:

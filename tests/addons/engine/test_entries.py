@@ -66,5 +66,3 @@ def test_a_whole_url_for_nobody_we_serve() -> None:
     assert entry
     assert (entry.kind, entry.host) == ("reverse", "gate.test")
     assert entry_of(flow("regular", "evil.test", b"only.test", addressed=True), HOSTS) is None
-
-

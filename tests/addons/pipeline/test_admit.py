@@ -86,6 +86,16 @@ async def test_the_rate_limit_counts_per_team_and_says_when(sqlite_store, secret
     await bench.gateway.close()
 
 
+async def test_a_team_without_a_limit_of_its_own_has_the_configs(sqlite_store, secret_box, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """And another team's requests do not count."""
+    from tests.addons.pipeline.harness import make_bench
+
+    config = {"upstream": {"base_url": "https://up.test"}, "limits": {"requests_per_minute": 1}}
+    bench = make_bench(sqlite_store, secret_box, tmp_path, requests_per_minute=0, config=config)
+    assert [(await bench.raw("whoami")).status for _ in range(2)] == [200, 429]
+    await bench.gateway.close()
+
+
 @pytest.mark.parametrize(
     ("state", "status", "code"),
     [

@@ -144,7 +144,9 @@ async def test_cached_media_urls_are_swapped_before_the_envelope(bench: Bench) -
 async def test_a_swapped_body_keeps_its_tag_as_a_weak_one(bench: Bench, tag: str) -> None:
     """Upstream signs the addresses of files anew each time too: its tag names all the rest, so a client may ask by it."""
     bench.services.parts["media_swap"] = lambda body, x: body.replace(b"cdn2", b"ours")
-    bench.upstream = lambda _: json_answer({"u": "https://cdn2/x"}, ETag=tag, Last_Modified="Mon, 1 Jan 2024 00:00:00 GMT")
+    bench.upstream = lambda _: json_answer(
+        {"u": "https://cdn2/x"}, ETag=tag, Last_Modified="Mon, 1 Jan 2024 00:00:00 GMT"
+    )
     for prefix in ("", "api/"):
         headers = (await bench.raw(prefix + "{a}/x/y")).headers
         assert (headers.get("etag"), headers.get("last-modified")) == ('W/"v"', None)

@@ -66,6 +66,9 @@ def test_list_filters_and_key_restriction(store: Store, team: TeamRow) -> None:
     with store.read() as conn:
         assert [row.id for row in accounts.list_for_team(conn, team.id)] == [first.id, second.id]
         assert [row.id for row in accounts.list_for_team(conn, team.id, username=second.username)] == [second.id]
+        assert [row.id for row in accounts.list_for_team(conn, team.id, username=second.username.upper())] == [
+            second.id
+        ]
         assert [row.id for row in accounts.list_for_team(conn, team.id, only=[second.id])] == [second.id]
         assert accounts.list_for_team(conn, team.id, only=[]) == []
         assert accounts.live_of_user(conn, team.id, str(first.onlyfans_id)) == first
