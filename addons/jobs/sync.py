@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,9 @@ from addons.pipeline.ingesting import ingest_sights
 from addons.pipeline.observing import observed_rows
 from addons.pipeline.pagination import PageKind, PageSpec, next_query
 from ofapi_store import catalog, outbox
+from ofapi_store.errors import BadValue
 from ofapi_store.queries import accounts, link_dirty, links, sync, transactions
+from ofapi_store.types import parse_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -37,6 +40,9 @@ BEGINNING = "2016-01-01 00:00:00"
 OVERLAP = timedelta(days=2)
 OPEN_FOR = timedelta(days=31)
 """How long a payment may wait for its last status: upstream holds payments back for some weeks at most."""
+MESSAGES_OVERLAP = timedelta(minutes=10)
+UNDER_WAY = ("query", "items", "walked")  # in the position of a walk that has not ended
+NEVER = datetime.min.replace(tzinfo=UTC)
 PAUSED = frozenset({"session_expired", "reauthenticating", "disconnected"})
 
 
@@ -145,7 +151,8 @@ class Sync:
         position = dict(cursor.position) if cursor is not None else {}
         began = self._services.clock()
         full = self._is_full(position, began)
-        if "query" not in position and "items" not in position:
+        goes_on = any(key in position for key in UNDER_WAY) and (position.get("full") or not self._full)
+        if not goes_on:
             position = {k: v for k, v in position.items() if k in ("full_at", "seen_at", "counts")} | {
                 "full": full,
                 "began_at": began.isoformat(),
@@ -219,21 +226,30 @@ class Sync:
         return frozenset(unknown)
 
     async def _messages(self, name: str, position: dict[str, Any]) -> None:
-        """Chats, newest first, and the messages of each; later walks end where nothing is new."""
+        """Chats, newest first, and the messages of each; later walks end where nothing has happened since the last.
+
+        That the last message of a chat is known says nothing about those before it: traffic stores last messages, too.
+        """
+        since = None if position["full"] else datetime.fromisoformat(position["seen_at"]) - MESSAGES_OVERLAP
         query = position.get("query") or CHATS.query(None, self._services.clock()) + "&skip_users=none"
         async for page in self._pages(CHATS, {}, query):
-            fans = [fan for fan, last in _chats(page.body) if position["full"] or last in page.unknown]
-            self.report.of = (self.report.of or 0) + len(fans)
-            if not position["full"] and not page.unknown:
+            fans = [chat.fan for chat in _chats(page.body) if since is None or _is_new(chat, page.unknown, since)]
+            if since is not None and not fans:
                 break
-            await self._each(fans, lambda fan: self._chat(fan, full=bool(position["full"])))
+            self.report.of = (self.report.of or 0) + len(fans)
+            await self._each(fans, lambda fan: self._chat(name, position, fan, since))
+            position.pop("walked", None)
             position["query"] = page.next
             await self._save(name, position)
 
-    async def _chat(self, fan: str, *, full: bool) -> None:
-        async for page in self._pages(MESSAGES, {"chat_id": fan}, MESSAGES.query(None, self._services.clock())):
-            if not full and not page.unknown:
-                break
+    async def _chat(self, name: str, position: dict[str, Any], fan: str, since: datetime | None) -> None:
+        """One chat, unless this walk has been there before it was killed."""
+        if fan not in position.get("walked", ()):
+            async for page in self._pages(MESSAGES, {"chat_id": fan}, MESSAGES.query(None, self._services.clock())):
+                if since is not None and not page.unknown and _oldest(page.body) < since:
+                    break
+            position.setdefault("walked", []).append(fan)
+            await self._save(name, position)
         self.report.items += 1
 
     async def _claimers(self, name: str, position: dict[str, Any]) -> None:
@@ -292,7 +308,8 @@ class Sync:
 
     async def _save(self, name: str, position: Mapping[str, Any]) -> None:
         now = self._services.clock()
-        await self._services.store.awrite(sync.save, self._client.account.id, name, position, now=now)
+        so_far = deepcopy(dict(position))  # other chats go on while this is written
+        await self._services.store.awrite(sync.save, self._client.account.id, name, so_far, now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,19 +336,48 @@ def _first(errors: BaseExceptionGroup[Any]) -> Exception:
     return found
 
 
-def _chats(body: bytes) -> list[tuple[str, str]]:
-    """(id of the other user, id of the last message) of each chat."""
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """`last`, `at`: id and time of the last message; the time is the earliest possible where there is none to read."""
+
+    fan: str
+    last: str
+    at: datetime
+
+
+def _chats(body: bytes) -> list[Chat]:
+    found = []
+    for row in _rows(body):
+        user, last = row.get("withUser"), row.get("lastMessage")
+        if isinstance(user, dict) and "id" in user:
+            last = last if isinstance(last, dict) else {}
+            found.append(Chat(str(user["id"]), str(last.get("id", "")), _time(last)))
+    return found
+
+
+def _is_new(chat: Chat, unknown: frozenset[str], since: datetime) -> bool:
+    return chat.at >= since or chat.last in unknown
+
+
+def _oldest(body: bytes) -> datetime:
+    """The time of the oldest message of a page."""
+    return min((_time(row) for row in _rows(body)), default=NEVER)
+
+
+def _rows(body: bytes) -> list[dict[str, Any]]:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
         return []
-    rows = data.get("list", []) if isinstance(data, dict) else data
-    pairs = [(row.get("withUser"), row.get("lastMessage")) for row in rows if isinstance(row, dict)]
-    return [
-        (str(user["id"]), str(last.get("id")) if isinstance(last, dict) else "")
-        for user, last in pairs
-        if isinstance(user, dict) and "id" in user
-    ]
+    rows = data.get("list") if isinstance(data, dict) else data
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _time(message: Mapping[str, Any]) -> datetime:
+    try:
+        return parse_time(message.get("createdAt"))
+    except BadValue:
+        return NEVER
 
 
 def _all_links(conn: Any, account_id: str, kind: links.Kind) -> list[links.LinkRow]:
@@ -372,7 +418,7 @@ def _enqueue_due(conn: Any, due_before: datetime, now: datetime) -> None:
         if account.state in PAUSED or account.login is None:
             continue
         ends = [c.completed_at for c in sync.list_for_account(conn, account.id)]
-        last = max((e for e in ends if e is not None), default=datetime.min.replace(tzinfo=UTC))
+        last = max((e for e in ends if e is not None), default=NEVER)
         if last < due_before:
             outbox.enqueue(conn, KIND, {"account": account.id}, key=account.id, now=now)
 

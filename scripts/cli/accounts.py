@@ -193,7 +193,9 @@ def show(account: AccountArg) -> None:
 
 
 def _under_way(position: dict[str, Any]) -> bool:
-    return "query" in position or "items" in position
+    from addons.jobs.sync import UNDER_WAY
+
+    return any(key in position for key in UNDER_WAY)
 
 
 @app.command("state")

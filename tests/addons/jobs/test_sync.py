@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from addons.jobs.registry import GiveUp, Job, RetryLater
 from addons.pipeline.services import Services
 from ofapi_store import outbox
 from ofapi_store.engine import Store
+from ofapi_store.queries import sync as cursors
 from scripts.simulator import Simulator
 from tests.addons.jobs.upstream import SMALL, connected
 
@@ -126,6 +127,78 @@ async def test_killed_sync_goes_on_where_it_was(sim: Simulator, sqlite_store: St
     asked = [r["path"] for r in sim.requests if "/subscribers" in r["path"]]
     assert "offset=20" in asked[0]
     assert count(sqlite_store, "fans") == SMALL["fans"]
+
+
+async def test_a_chat_that_traffic_has_seen_is_read_all_the_same(
+    sim: Simulator, sqlite_store: Store, services_of: ServicesOf
+) -> None:
+    """That the last message of a chat is known, from somebody who looked at the chats, says nothing about those before."""
+    who = sim.world.creators[0]
+    fan = next(chat.fan_id for chat in who.chats.values() if not who.fans[chat.fan_id].deleted)
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        await sync.sync_account(job(account), services)
+        for text, mine in (("from the fan", False), ("the answer", True)):
+            sim.happen("message", fan=fan, text=text, mine=mine)
+        before = count(sqlite_store, "messages")
+        client = await services.parts["upstream"].of(account)
+        await client.call("chats-list", query={"limit": 100})
+        assert count(sqlite_store, "messages") == before + 1
+        await sync.sync_account(job(account), services)
+    assert count(sqlite_store, "messages") == before + 2
+    truth = sim.truth.last_reply(who.id)[fan]
+    with sqlite_store.read() as conn:
+        (at,) = conn.exec_driver_sql(f"SELECT last_reply_at FROM fans WHERE fan_id = {fan}").one()
+    assert datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="seconds") == truth
+
+
+async def test_a_killed_walk_of_chats_goes_on_with_the_next_chat(
+    sim: Simulator, sqlite_store: Store, services_of: ServicesOf
+) -> None:
+    """Chats that were read before a kill are not read again, also within one page of them."""
+
+    class Killed(Exception):
+        pass
+
+    async def dies(report: Mapping[str, Any]) -> None:
+        if report["items"] == 3:
+            raise Killed
+
+    def read() -> list[str]:
+        return [r["path"] for r in sim.requests if "/messages?" in r["path"]]
+
+    async with connected(sim, sqlite_store, services_of, sync={"max_parallel": 1}) as (services, account):
+        broken = job(account, only=["messages"])
+        broken.report = dies
+        with pytest.raises(ExceptionGroup):
+            await sync.sync_account(broken, services)
+        first = read()
+        sim.clear_requests()
+        await sync.sync_account(job(account, only=["messages"]), services)
+        assert len(set(first) & set(read())) <= 1  # the one that was under way
+    assert count(sqlite_store, "messages") == SMALL["messages"]
+
+
+async def test_full_is_full_also_after_an_interrupted_short_walk(
+    sim: Simulator, sqlite_store: Store, services_of: ServicesOf
+) -> None:
+    """`--full` does not go on with a walk that only asked for what is new."""
+    async with connected(sim, sqlite_store, services_of) as (services, account):
+        await sync.sync_account(job(account, only=["fans"]), services)
+        with sqlite_store.write() as conn:
+            cursor = cursors.get(conn, account, "fans")
+            assert cursor is not None
+            left = {
+                **cursor.position,
+                "full": False,
+                "began_at": cursor.position["seen_at"],
+                "query": "limit=50&offset=50",
+            }
+            cursors.save(conn, account, "fans", left)
+        sim.clear_requests()
+        await sync.sync_account(job(account, only=["fans"], full=True), services)
+    asked = [r["path"] for r in sim.requests if "/subscribers" in r["path"]]
+    assert all("latest" not in path for path in asked)
+    assert len(asked) > 1
 
 
 async def test_outage_is_tried_later(sim: Simulator, sqlite_store: Store, services_of: ServicesOf) -> None:
