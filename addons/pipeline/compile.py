@@ -101,16 +101,17 @@ class RuleCompiler:
             place.at("addon").wrong("unknown-addon", f"unknown addon `{name}`", hint)
             return None
         what = f"a `{name}` step"
-        whole = validate(addon.Params, params, place, what=what, other_keys=STEP_KEYS) is not None
-        left = copy.deepcopy(params)
-        while (model := salvaged(addon.Params, left)) is not None:
+        model = validate(addon.Params, params, place, what=what, other_keys=STEP_KEYS)
+        whole, left = model is not None, params
+        if model is None:
+            model = salvaged(addon.Params, left)
+        while model is not None:
             try:
                 return addon.compile(model, ctx), whole
             except RuleProblem as wrong:
                 place.at(*wrong.path).wrong(wrong.code, f"{what}: {wrong.message}", wrong.hint)
-                if not cut(left, wrong.path):
-                    break
-                whole = False
+                whole, left = False, copy.deepcopy(left)
+                model = salvaged(addon.Params, left) if cut(left, wrong.path) else None
             except Exception as error:  # of a third party's addon
                 text = f"{what}: the addon failed: {type(error).__name__}: {error}"
                 place.at("addon").wrong("bad-step", text, "tell who made it")
