@@ -129,8 +129,11 @@ class GatewayAddon:
             x.response = error_response(refusal, x.id)
         if x.response is None:
             await self._stage(x, lambda: self.gateway.admit(x))
-        if x.response is None and self.gateway.request_mode(x) is BodyMode.STREAM:
-            await self._start_upload(flow, state, x)
+        if x.response is None:
+            if self.gateway.request_mode(x) is BodyMode.STREAM:
+                await self._start_upload(flow, state, x)
+            else:
+                self._hold_body(flow.request, state, x)
         if x.response is not None:
             state.expects_continue = flow.request.headers.pop("expect", None) is not None
             self._answer_locally(flow, state, x.response)
@@ -172,6 +175,13 @@ class GatewayAddon:
         if size.isdigit() and int(size) > state.request_limit:
             return PayloadTooLarge(state.request_limit)
         return None
+
+    def _hold_body(self, request: http.Request, state: FlowState, x: Exchange) -> None:
+        """What is held in memory has the limit of JSON, whatever its type says."""
+        state.request_limit = min(state.request_limit, self.policy.json_body_bytes)
+        size = request.headers.get("content-length", "")
+        if size.isdigit() and int(size) > state.request_limit:
+            x.response = error_response(PayloadTooLarge(state.request_limit), x.id)
 
     async def _start_upload(self, flow: http.HTTPFlow, state: FlowState, x: Exchange) -> None:
         size = flow.request.headers.get("content-length")

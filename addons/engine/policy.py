@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from addons.media.identity import host_regex
+from addons.pipeline.answers import is_upload_type
 
 if TYPE_CHECKING:
     from addons.config import Config
@@ -45,10 +46,7 @@ class Policy:
 
     def request_limit(self, content_type: str) -> int:
         """Most bytes of a request body: uploads have their own limit, everything else is held to that of JSON."""
-        kind = content_type.partition(";")[0].strip().lower()
-        if kind == "multipart/form-data" or kind.startswith(("image/", "video/", "audio/")):
-            return self.upload_body_bytes
-        return self.json_body_bytes
+        return self.upload_body_bytes if is_upload_type(content_type) else self.json_body_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from addons.pipeline import auth, upstream_errors
+from addons.pipeline.answers import is_upload_type
 from addons.pipeline.begin import not_routed
 from addons.pipeline.errors import PayloadTooLarge, RateLimited, ValidationFailed
 from addons.pipeline.exchange import BodyMode
@@ -21,7 +22,6 @@ NAME_ACCOUNT = (
     f"Your API key has no account, or several: name one in the header {ACCOUNT_HEADER}. `GET /accounts` lists them."
 )
 LIVE_SOURCES = ("hybrid", "passthrough", "media")
-_UPLOAD_TYPES = ("multipart/", "image/", "video/", "audio/", "application/octet-stream")
 
 
 async def admit(parts: Parts, x: Exchange) -> None:
@@ -123,10 +123,9 @@ def auth_cookie(value: str | None) -> str | None:
 
 
 def body_limit(parts: Parts, x: Exchange) -> int:
-    """Most bytes that the body of this request may have."""
-    kind = (x.request.headers.get("content-type") or "").lower()
+    """Most bytes that the body of this request may have: what is held in memory is no upload, whatever it says it is."""
     limits = parts.config.limits
-    return limits.upload_body_bytes if kind.startswith(_UPLOAD_TYPES) else limits.json_body_bytes
+    return limits.upload_body_bytes if request_mode(x) is BodyMode.STREAM else limits.json_body_bytes
 
 
 def _check_length(parts: Parts, x: Exchange) -> None:
@@ -144,5 +143,4 @@ def request_mode(x: Exchange) -> BodyMode:
     rule = x.match.rule if x.match else None
     if rule is not None and (rule.source == "computed" or rule.spec.body or rule.request):
         return BodyMode.BUFFER
-    kind = (x.request.headers.get("content-type") or "").lower()
-    return BodyMode.STREAM if kind.startswith(_UPLOAD_TYPES) else BodyMode.BUFFER
+    return BodyMode.STREAM if is_upload_type(x.request.headers.get("content-type")) else BodyMode.BUFFER

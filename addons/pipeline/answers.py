@@ -126,3 +126,11 @@ def is_json_type(content_type: str | None) -> bool:
         return False
     kind = content_type.partition(";")[0].strip().lower()
     return kind.endswith(("/json", "+json"))
+
+
+_UPLOAD_TYPES = ("multipart/", "image/", "video/", "audio/", "application/octet-stream")
+
+
+def is_upload_type(content_type: str | None) -> bool:
+    """Whether a Content-Type says that the body is a file, or a form with files."""
+    return content_type is not None and content_type.strip().lower().startswith(_UPLOAD_TYPES)

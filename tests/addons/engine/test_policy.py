@@ -21,6 +21,8 @@ def test_from_config() -> None:
     [
         ("multipart/form-data; boundary=x", True),
         ("Video/MP4", True),
+        ("multipart/mixed", True),
+        ("application/octet-stream", True),
         ("application/json", False),
         ("", False),
         ("text/multipart/form-data", False),

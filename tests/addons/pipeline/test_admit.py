@@ -136,6 +136,13 @@ async def test_bodies_over_their_limit_are_a_413(bench: Bench, declared: bool) -
         assert (got.status, got.json["error"]) == (413, "payload_too_large")
 
 
+@pytest.mark.parametrize(("target", "status"), [("/{a}/notes", 413), ("/{a}/chats/5/messages", 413), ("/{a}/x/y", 200)])
+async def test_only_what_is_streamed_has_the_limit_of_uploads(bench: Bench, target: str, status: int) -> None:
+    """A multipart body that a handler or a rule reads is held, and so as limited as JSON."""
+    headers = {"Content-Type": "multipart/form-data; boundary=x", "Content-Length": "10000001"}
+    assert (await bench.call("POST", target, headers=headers)).status == status
+
+
 @pytest.mark.parametrize("body", [b"{", b"<x/>", b"", b"[1]", b'{"name":5}'])
 async def test_bad_bodies_of_computed_endpoints_are_a_422(bench: Bench, body: bytes) -> None:
     """Not JSON, no object, a wrong field: named, never a 500."""

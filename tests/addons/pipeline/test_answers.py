@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from addons.pipeline.answers import down_headers, dumps, error_response, is_json_type
+from addons.pipeline.answers import down_headers, dumps, error_response, is_json_type, is_upload_type
 from addons.pipeline.errors import ApiError
 from addons.pipeline.exchange import Headers
 
@@ -62,6 +62,21 @@ def test_headers_come_down_by_an_allow_list() -> None:
 def test_json_types(kind: str | None, expected: bool) -> None:
     """By subtype, parameters aside."""
     assert is_json_type(kind) is expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("Multipart/form-data; boundary=b", True),
+        ("video/mp4", True),
+        ("application/json", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_upload_types(kind: str | None, expected: bool) -> None:
+    """Files, and forms that may hold some."""
+    assert is_upload_type(kind) is expected
 
 
 def test_errors_are_json_and_not_cached() -> None:

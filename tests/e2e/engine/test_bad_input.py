@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from addons.engine.policy import Policy
+from addons.pipeline.exchange import BodyMode
 from tests.e2e.engine.harness import Client, FakeGateway, Upstream, client, engine, reply, until, upstream
 
 POLICY = Policy(header_bytes=65_536, json_body_bytes=1000, upload_body_bytes=200_000, read_timeout_s=5)
@@ -126,6 +127,20 @@ async def test_upload_over_its_limit_while_streaming(tmp_path: Path) -> None:
         assert (got.status, json.loads(got.body)["error"]) == (413, "payload_too_large")
         assert not up.seen
         assert [x.response.status for x in run.gateway.after_calls if x.response] == [413]
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 150000", "Transfer-Encoding: chunked"])
+async def test_what_is_held_has_the_limit_of_json(framing: str, tmp_path: Path) -> None:
+    """A body that says it is an upload, where none is streamed, is 413 before it fills the memory."""
+    gateway = FakeGateway("http://127.0.0.1:1")
+    gateway.request_mode = lambda x: BodyMode.BUFFER  # type: ignore[method-assign]
+    async with engine(gateway, tmp_path, POLICY) as run, client(run.port) as c:
+        await c.send(
+            f"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n{framing}\r\n\r\n"
+        )
+        await c.send(b"x" * 150_000 if "Length" in framing else b"7d0\r\n" + b"x" * 2000 + b"\r\n")
+        got = await c.read()
+        assert (got.status, json.loads(got.body)["error"]) == (413, "payload_too_large")
 
 
 async def test_unauthorised_upload_is_not_held(tmp_path: Path) -> None:
