@@ -58,6 +58,8 @@ class GatewayHttp1Server(_http1.Http1Server):
         if self.state == self._linger:
             return
         yield from super().send(event)
+        if self.response is not None and self.response.status_code < 200:
+            self.response = None  # `100 Continue` is no answer yet: a failure can still be told
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived):

@@ -129,6 +129,21 @@ async def test_upload_over_its_limit_while_streaming(tmp_path: Path) -> None:
         assert [x.response.status for x in run.gateway.after_calls if x.response] == [413]
 
 
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=b"])
+@pytest.mark.parametrize(
+    "chunk", [b"30d40\r\n" + b"x" * 200_000 + b"\r\n1\r\nx\r\n", b"zz\r\n"], ids=["long", "broken"]
+)
+async def test_a_body_that_is_refused_after_100_continue(kind: str, chunk: bytes, tmp_path: Path) -> None:
+    """What turns out too large, or no body, is still answered."""
+    async with upstream(lambda s: reply()) as up, engine(FakeGateway(up.url), tmp_path, POLICY) as run:
+        async with client(run.port) as c:
+            head = f"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Type: {kind}\r\n"
+            await c.send(f"{head}Transfer-Encoding: chunked\r\n\r\n")
+            assert (await c.read()).status == 100
+            await c.send(chunk)
+            assert (await c.read()).status == (400 if chunk.startswith(b"zz") else 413)
+
+
 @pytest.mark.parametrize("framing", ["Content-Length: 150000", "Transfer-Encoding: chunked"])
 async def test_what_is_held_has_the_limit_of_json(framing: str, tmp_path: Path) -> None:
     """A body that says it is an upload, where none is streamed, is 413 before it fills the memory."""

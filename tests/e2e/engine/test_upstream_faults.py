@@ -103,6 +103,18 @@ async def test_client_connection_survives_upstream_failures(tmp_path: Path) -> N
         assert (await c.ask("GET", "/")).status == 200
 
 
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=b"])
+async def test_a_failure_after_100_continue_is_told(kind: str, tmp_path: Path) -> None:
+    """`100 Continue` was no answer: the client that goes on with its body gets one."""
+    async with engine(FakeGateway("http://127.0.0.1:1"), tmp_path) as run, client(run.port) as c:
+        head = f"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Type: {kind}\r\n"
+        await c.send(f"{head}Content-Length: 100000\r\n\r\n")
+        assert (await c.read()).status == 100
+        await c.send(b"x" * 100_000)
+        got = await c.read()
+        assert (got.status, json.loads(got.body)["error"]) == (502, "upstream_unreachable")
+
+
 async def test_connection_refused_then_back(tmp_path: Path) -> None:
     """Nothing listens: 502; mitmproxy's memory of the failure does not outlive it."""
 
