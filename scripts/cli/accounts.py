@@ -154,7 +154,8 @@ def _save(
         owner = find_team(conn, team)
         known = accounts.live_of_user(conn, owner.id, values["onlyfans_id"]) if values["onlyfans_id"] else None
         if known is not None and force:
-            return accounts.change(conn, known.id, **values) or known
+            kept = {"onlyfans_id", "username"} if not user else set()  # not asked for: as it is known
+            return accounts.change(conn, known.id, **{k: v for k, v in values.items() if k not in kept}) or known
         try:
             shown = name or user.get("name") or user.get("username") or "account"
             return accounts.create(conn, owner.id, display_name=shown, **values)

@@ -114,7 +114,7 @@ def test_accounts_connect_and_disconnect(ready: Ofapi, tmp_path: Path) -> None:
 
 
 def test_a_new_login_keeps_the_accounts_proxy(ready: Ofapi, config: Path, tmp_path: Path) -> None:
-    """Requests of an account never leave without its proxy because its cookies were renewed; --no-proxy takes it away."""
+    """Renewed cookies change nothing else of an account: neither its proxy, which --no-proxy takes away, nor its name."""
     login, proxy = tmp_path / "login.txt", tmp_path / "proxy.txt"
     login.write_text("sess=a; auth_id=5")
     proxy.write_text("http://u:planted-password@10.0.0.9:3128\n")
@@ -130,6 +130,9 @@ def test_a_new_login_keeps_the_accounts_proxy(ready: Ofapi, config: Path, tmp_pa
     assert kept() == "http://u:planted-password@10.0.0.9:3128"
     assert ready(*args)[0] == 0
     assert kept() == "http://u:planted-password@10.0.0.9:3128"
+    with opened_store(load_config(config)) as store, store.write() as conn:
+        accounts.change(conn, accounts.list_live(conn)[0].id, username="creator")
+    assert ready(*args)[1]["username"] == "creator"
     assert ready(*args, "--no-proxy")[0] == 0
     assert kept() is None
 
