@@ -124,19 +124,23 @@ class GatewayAddon:
             x.response = self._answer_for(e, x)
         state.exchange = x
         self._open.setdefault(client_id, {})[flow.id] = (flow, state)
-        refusal = self._refusal(flow.request, state)
-        if refusal is not None:
-            x.response = error_response(refusal, x.id)
-        if x.response is None:
-            await self._stage(x, lambda: self.gateway.admit(x))
-        if x.response is None:
-            if self.gateway.request_mode(x) is BodyMode.STREAM:
-                await self._start_upload(flow, state, x)
-            else:
-                self._hold_body(flow.request, state, x)
+        await self._stage(x, lambda: self._receive(flow, state, x))
         if x.response is not None:
             state.expects_continue = flow.request.headers.pop("expect", None) is not None
             self._answer_locally(flow, state, x.response)
+
+    async def _receive(self, flow: http.HTTPFlow, state: FlowState, x: Exchange) -> None:
+        """All that the head of a request decides."""
+        if (refusal := self._refusal(flow.request, state)) is not None:
+            raise refusal
+        if x.response is None:
+            await self.gateway.admit(x)
+        if x.response is not None:
+            return
+        if self.gateway.request_mode(x) is BodyMode.STREAM:
+            await self._start_upload(flow, state, x)
+        else:
+            self._hold_body(flow.request, state)
 
     def _show_masked(self, flow: http.HTTPFlow) -> None:
         if self.observer is not None:
@@ -176,12 +180,12 @@ class GatewayAddon:
             return PayloadTooLarge(state.request_limit)
         return None
 
-    def _hold_body(self, request: http.Request, state: FlowState, x: Exchange) -> None:
+    def _hold_body(self, request: http.Request, state: FlowState) -> None:
         """What is held in memory has the limit of JSON, whatever its type says."""
         state.request_limit = min(state.request_limit, self.policy.json_body_bytes)
         size = request.headers.get("content-length", "")
         if size.isdigit() and int(size) > state.request_limit:
-            x.response = error_response(PayloadTooLarge(state.request_limit), x.id)
+            raise PayloadTooLarge(state.request_limit)
 
     async def _start_upload(self, flow: http.HTTPFlow, state: FlowState, x: Exchange) -> None:
         size = flow.request.headers.get("content-length")

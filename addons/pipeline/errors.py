@@ -21,6 +21,11 @@ BAD_KEY = "Unauthorized. Go to https://app.onlyfansapi.com/api-keys to get your 
 KEY_HELP = "Send a valid API key as `Authorization: Bearer <key>`; on this gateway `ofapi keys create` makes one."
 
 
+def _text(text: str) -> str:
+    """Bytes that are no text arrive as lone surrogates, for which JSON has no form."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 class ApiError(Exception):
     """An answer other than success: `{"error": code, "message": message, "errors"?: {field: [text]}}`."""
 
@@ -36,8 +41,8 @@ class ApiError(Exception):
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
-        self.message = message
-        self.errors = {k: list(v) for k, v in errors.items()} if errors else None
+        self.message = _text(message)
+        self.errors = {_text(k): [_text(line) for line in v] for k, v in errors.items()} if errors else None
         self.headers = tuple(headers)
 
     def body(self) -> dict[str, Any]:

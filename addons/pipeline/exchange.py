@@ -249,6 +249,7 @@ class Exchange:
     mount: str = "raw"  # raw | envelope | internal | redirect | cdn | connect | upstream
     path: CanonicalPath | None = None
     plan: Plan | None = None
+    admitted: bool = False
     match: Match | None = None
     principal: Principal | None = None
     account: AccountContext | None = None

@@ -90,6 +90,7 @@ class Gateway:
         try:
             await admit.admit(self.parts, x)
             x.state["idempotency_key"] = idempotency.key_of(x)
+            x.admitted = True
         except Exception as e:
             self._answer_error(x, e)
 
@@ -102,6 +103,8 @@ class Gateway:
         if x.response is not None:
             return
         try:
+            if not x.admitted:
+                raise RuntimeError("a request that was not admitted is not served")
             if x.mount in PUBLIC or x.mount == "cdn_host":
                 self._take(x, await local.answer_public(self.parts, x))
             elif x.match is not None and x.match.rule.source in ("computed", "media") and x.mount != "upstream":

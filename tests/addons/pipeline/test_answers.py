@@ -84,3 +84,9 @@ def test_errors_are_json_and_not_cached() -> None:
     got = error_response(ApiError(429, "code", "text", headers=(("Retry-After", "3"),)), "01X")
     assert got.body == b'{"error":"code","message":"text"}'
     assert (got.headers.get("retry-after"), got.headers.get("cache-control")) == ("3", "no-store")
+
+
+def test_errors_about_what_is_no_text() -> None:
+    """Bytes that are no UTF-8 are named with a question mark, never a failure of ours."""
+    error = ApiError(405, "code", "G\udcffT ü", errors={"f\udcff": ["\udcff"]})
+    assert error_response(error, "01X").body == '{"error":"code","message":"G?T ü","errors":{"f?":["?"]}}'.encode()

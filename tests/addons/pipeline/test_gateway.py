@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addons.pipeline.exchange import Headers, Response, UpstreamFailure
+from addons.pipeline.exchange import Entry, Headers, Request, Response, UpstreamFailure
 from ofapi_store import testing
 from ofapi_store.errors import StoreUnavailable
 from ofapi_store.secrets import SecretBox
@@ -236,3 +236,12 @@ async def test_a_media_index_that_fails_leaves_urls_alone(bench: Bench) -> None:
     got = await bench.raw("{a}/x/y")
     assert got.body is answer.body
     assert got.exchange.notes.skipped == [("media", "OSError")]
+
+
+async def test_nothing_is_served_that_was_not_admitted(bench: Bench) -> None:
+    """Whatever goes wrong before: without the check of key and account no request is prepared."""
+    request = Request("GET", f"/{bench.account.id}/fans/active", Headers())
+    x = bench.gateway.begin(request, Entry("reverse", "http", "gw.test", 8080, "127.0.0.1"))
+    await bench.gateway.prepare(x)
+    assert x.response is not None
+    assert (x.response.status, x.upstream) == (500, None)

@@ -49,6 +49,7 @@ BAD = [
     # methods and targets
     (b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method_not_allowed"),
     (b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method_not_allowed"),
+    (b"G\xffT / HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method_not_allowed"),
     (b"CONNECT evil.test:443 HTTP/1.1\r\nHost: evil.test:443\r\n\r\n", 403, "forbidden"),
     (b"GET /a%00b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
     (b"GET /a\0b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
