@@ -164,6 +164,10 @@ class GatewayStream(HttpStream):
         known = self.known
         if known is None:
             return (yield from super().make_server_connection())
+        if known.upstream_started is None:  # a hook failed: what the client sent never leaves as it came
+            error = ResponseProtocolError(self.stream_id, "nothing was prepared", ErrorCode.CONNECT_FAILED)
+            yield from self.handle_protocol_error(error)
+            return False
         hub = self.http_layer
         kind = FreshConnection if known.retried else GetHttpConnection
         request, server = self.flow.request, self.flow.server_conn

@@ -95,6 +95,21 @@ async def test_edited_body_is_sent_plain(tmp_path: Path) -> None:
     assert (got.header("content-encoding"), got.header("content-length"), got.body) == (None, "7", b'{"x":1}')
 
 
+async def test_a_request_that_nobody_prepared_never_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should a hook fail at its very start, the client's request, key and all, does not go where its line says."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("unforeseen")
+
+    monkeypatch.setattr("addons.engine.gateway.entry_of", broken)
+    async with upstream(lambda s: reply()) as up, engine(FakeGateway(up.url), tmp_path) as run:
+        async with client(run.port) as c:
+            target = f"{up.url}/x".replace("127.0.0.1", "localhost")
+            got = await c.ask("GET", target, "Authorization: Bearer secret")
+        assert got.status == 502
+        assert not up.connections
+
+
 async def test_failing_finish_is_a_500_without_the_half_edited_body(tmp_path: Path) -> None:
     """An exception in a stage is 500 internal_error with the request id, never mitmproxy's half-edited body."""
 
