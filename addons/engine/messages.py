@@ -95,7 +95,7 @@ def to_upstream(up: UpstreamRequest, client: http.Request, *, streamed: bool) ->
     fields += [kv for kv in fields_of(up.headers) if kv[0].lower() not in FRAMING and kv[0].lower() not in _REPLACED]
     body = None if streamed else up.body or b""
     if streamed:
-        fields += [kv for kv in client.headers.fields if kv[0].lower() in _STREAM_FRAMING]
+        fields += [kv for kv in client.headers.fields if kv[0].lower() in _STREAM_FRAMING and _known_expectation(*kv)]
     elif body or up.method in _BODY_METHODS:
         fields.append((b"Content-Length", str(len(body or b"")).encode()))
     version = b"HTTP/2.0" if client.is_http2 else b"HTTP/1.1"
@@ -113,6 +113,11 @@ def to_upstream(up: UpstreamRequest, client: http.Request, *, streamed: bool) ->
         timestamp_start=client.timestamp_start,
         timestamp_end=client.timestamp_end,
     )
+
+
+def _known_expectation(name: bytes, value: bytes) -> bool:
+    """mitmproxy answers `Expect: 100-continue` itself; any other would go up."""
+    return name.lower() != b"expect" or value.lower() == b"100-continue"
 
 
 _REPLACED = frozenset((b"host", b"content-length", b"expect"))

@@ -165,8 +165,8 @@ class GatewayStream(HttpStream):
         if known is None:
             return (yield from super().make_server_connection())
         if known.upstream_started is None:  # a hook failed: what the client sent never leaves as it came
-            error = ResponseProtocolError(self.stream_id, "nothing was prepared", ErrorCode.CONNECT_FAILED)
-            yield from self.handle_protocol_error(error)
+            text = "nothing was prepared"
+            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, text, ErrorCode.CONNECT_FAILED))
             return False
         hub = self.http_layer
         kind = FreshConnection if known.retried else GetHttpConnection

@@ -47,6 +47,8 @@ def test_to_upstream_frames_by_itself() -> None:
     streamed = to_upstream(up, client, streamed=True)
     assert streamed.headers.fields[-2:] == ((b"transfer-encoding", b"chunked"), (b"expect", b"100-continue"))
     assert streamed.raw_content is None
+    odd = tutils.treq(headers=((b"content-length", b"3"), (b"expect", b"\xba100-continue")))
+    assert to_upstream(up, odd, streamed=True).headers.fields[-1] == (b"content-length", b"3")
     assert got is not client
 
 
