@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -16,23 +15,6 @@ from ofapi_store.queries import accounts, auth
 from tests.addons.logins.conftest import Desk
 
 DeskOf = Callable[..., Desk]
-
-
-class Killed(BaseException):
-    """As kill -9: nothing after it runs."""
-
-
-def dies_after(desk: Desk, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process ends after so many writes of the job; upstream may have answered the next request already."""
-    store, real, left = desk.services.store, desk.services.store.awrite, [writes]
-
-    async def awrite(fn: Any, *args: Any, **kwargs: Any) -> Any:
-        if left[0] == 0:
-            raise Killed
-        left[0] -= 1
-        return await real(fn, *args, **kwargs)
-
-    monkeypatch.setattr(store, "awrite", awrite)
 
 
 async def test_password(store: Store, desk_of: DeskOf) -> None:
@@ -73,29 +55,6 @@ async def test_second_factors(desk: Desk, prefix: str, state: str, event: str) -
     assert desk.row(attempt).state == "authenticated"
     assert desk.works(attempt)
     assert desk.events() == [event, "accounts.connected"]
-
-
-@pytest.mark.parametrize("prefix", ["", "otp+"])
-@pytest.mark.parametrize("writes", range(5))
-async def test_killed_at_any_point(desk: Desk, prefix: str, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After any number of writes the worker dies: the next one finishes the login, and events come once."""
-    attempt = await desk.start(prefix)
-    if prefix:
-        await advance(desk.services, attempt)
-        await desk.attempts.submit(attempt, desk.creator.otp_code)
-    with monkeypatch.context() as patch:
-        dies_after(desk, writes, patch)
-        try:
-            await advance(desk.services, attempt)
-        except Killed:
-            assert desk.row(attempt).open
-    await advance(desk.services, attempt)
-    if desk.row(attempt).state == "needs-otp":  # upstream's answer to the code was lost: it is asked for once more
-        await desk.attempts.submit(attempt, desk.creator.otp_code)
-        await advance(desk.services, attempt)
-    assert desk.row(attempt).state == "authenticated"
-    assert desk.works(attempt)
-    assert desk.events().count("accounts.connected") == 1
 
 
 async def test_wrong_codes(desk: Desk) -> None:
