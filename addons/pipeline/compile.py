@@ -16,7 +16,7 @@ from addons.pipeline.plan import ACCOUNT_NAMES, CompiledRule, UpstreamTemplate, 
 from addons.pipeline.problems import did_you_mean
 from addons.pipeline.rule_models import ObserveRule, ParamRule, RuleModel, StepRule
 from addons.pipeline.rule_yaml import Path_, Place
-from addons.pipeline.salvage import cut, salvaged
+from addons.pipeline.salvage import ROUNDS, cut, salvaged
 from addons.pipeline.steps import BoundStep, CompileContext, RuleProblem, Step, StepAddon
 
 STEP_KEYS = tuple(StepRule.model_fields)
@@ -105,7 +105,9 @@ class RuleCompiler:
         whole, left = model is not None, params
         if model is None:
             model = salvaged(addon.Params, left)
-        while model is not None:
+        for _ in range(ROUNDS):
+            if model is None:
+                break
             try:
                 return addon.compile(model, ctx), whole
             except RuleProblem as wrong:

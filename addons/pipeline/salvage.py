@@ -56,19 +56,23 @@ def salvaged[M: BaseModel](model: type[M], data: Any) -> M | None:
 
 
 def cut(data: Any, path: tuple[str | int, ...]) -> bool:
-    """Takes the part at `path` out, in a list by None; what is None already takes the list with it."""
+    """Takes the part at `path` out, in a list by None; what is None already takes the list with it.
+
+    A path that leads into a text (one where several may stand) takes the text.
+    """
     if not path:
         return False
     here = data
-    for part in path[:-1]:
-        if isinstance(here, dict):
-            here = here.get(part)
-        else:
-            here = here[part] if isinstance(here, list) and isinstance(part, int) else None
+    for depth, part in enumerate(path):
+        inside = isinstance(here, dict) or (isinstance(here, list) and isinstance(part, int))
+        if not inside and here is not None:
+            return cut(data, path[:depth])
+        if depth < len(path) - 1:
+            here = here.get(part) if isinstance(here, dict) else here[part] if here is not None else None
     last = path[-1]
     if isinstance(here, dict):
         here.pop(last, None)
-    elif isinstance(here, list) and isinstance(last, int):
+    elif here is not None:
         if here[last] is None:
             return cut(data, path[:-1])
         here[last] = None

@@ -204,7 +204,7 @@ def state_(
     account: AccountArg,
     value: Annotated[str, typer.Argument(help="authenticated or session_expired.")],
 ) -> None:
-    """Mark an account: regular syncs leave one out whose session expired, until upstream answers it again."""
+    """Set the state of an account. Regular syncs leave one out whose session expired, until upstream answers it again."""
     from ofapi_store.queries import accounts
 
     if value not in ("authenticated", "session_expired"):
