@@ -242,34 +242,36 @@ ROW = {"id": 5, "withUser": {"id": 5}, "fromUser": {"id": 5}, "description": "Ti
 
 @pytest.mark.parametrize(("ours", "path", "keys", "shown"), SHAPES, ids=[ours for ours, *_ in SHAPES])
 def test_rows_are_found_wherever_upstream_puts_them(
-    stack: Stack, simulator: Simulator, t: Things, ours: str, path: str, keys: tuple[str | None, ...], shown: str | None
+    stack: Stack, simulator: Simulator, w: Things, ours: str, path: str, keys: tuple[str | None, ...], shown: str | None
 ) -> None:
     """A list under another name, or a bare one, is enriched all the same, and the envelope shows what clients expect."""
+    auth = {"Authorization": f"Bearer {stack.seeded.other_api_key}"}  # what passes by is stored: not where tests count rows
     for key in keys:
         body = json.dumps([ROW] if key is None else {key: [ROW], "hasMore": False})
         simulator.faults.add("raw", path=path, body=body, count=2)
-        raw = httpx.get(f"{stack.base_url}/{t.account}/{ours}", headers=stack.auth).json()
-        data = httpx.get(f"{stack.base_url}/api/{t.account}/{ours}", headers=stack.auth).json()["data"]
+        raw = httpx.get(f"{stack.base_url}/{w.account}/{ours}", headers=auth).json()
+        data = httpx.get(f"{stack.base_url}/api/{w.account}/{ours}", headers=auth).json()["data"]
         rows = raw if key is None else raw[key]
         assert "lastReplyAt" in json.dumps(rows) or {"type"} < set(rows[0]) or {"tags", "revenue"} < set(rows[0]), raw
         assert len(data if shown is None else data[shown]) == 1
     simulator.faults.clear()
 
 
-def test_a_reply_shows_with_the_message_that_it_is(stack: Stack, simulator: Simulator, t: Things) -> None:
+def test_a_reply_shows_with_the_message_that_it_is(stack: Stack, simulator: Simulator, w: Things) -> None:
     """A fan's message that nobody has seen before is that fan's last reply in the very answer that brings it."""
+    auth = {"Authorization": f"Bearer {stack.seeded.other_api_key}"}
     at = "2026-02-03T04:05:06+00:00"
     message = {"id": 1, "fromUser": {"id": 987}, "createdAt": at}
     chats = [{"withUser": {"id": 987}, "lastMessage": message}, {"withUser": {"id": 988}, "lastMessage": message}]
     try:
         simulator.faults.add("raw", path="/chats", body=json.dumps({"list": chats}))
-        first, second = httpx.get(f"{stack.base_url}/{t.account}/chats", headers=stack.auth).json()["list"]
+        first, second = httpx.get(f"{stack.base_url}/{w.account}/chats", headers=auth).json()["list"]
         assert first[LAST_REPLY] == first["withUser"][LAST_REPLY] == at
         assert second[LAST_REPLY] is None
         newer = {**message, "id": 2, "createdAt": "2026-02-04T00:00:00Z"}
         sent = {"id": 3, "fromUser": {"id": 1}, "createdAt": "2027-01-01T00:00:00Z"}
         simulator.faults.add("raw", path="/chats/987/messages", body=json.dumps({"list": [sent, message, newer]}))
-        rows = httpx.get(f"{stack.base_url}/{t.account}/chats/987/messages", headers=stack.auth).json()["list"]
+        rows = httpx.get(f"{stack.base_url}/{w.account}/chats/987/messages", headers=auth).json()["list"]
         assert [row["fromUser"].get(LAST_REPLY) for row in rows] == [None, *["2026-02-04T00:00:00+00:00"] * 2]
     finally:
         simulator.faults.clear()
