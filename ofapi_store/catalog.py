@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +12,27 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, any_, bindparam, func, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Select,
+    any_,
+    bindparam,
+    func,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.sqlite import pysqlite
+from sqlalchemy.types import TypeEngine
 
 from ofapi_store.catalog_tables import TABLES, CatalogTable
 from ofapi_store.coerce import to_int, to_str
 from ofapi_store.errors import BadValue, UnknownName
 from ofapi_store.queries.tags import of_links
-from ofapi_store.types import now_utc, to_json, to_micros
+from ofapi_store.types import UtcTime, from_micros, now_utc, to_json, to_micros
 
 __all__ = [
     "Row",
@@ -121,7 +132,7 @@ def fetch(  # noqa: PLR0917 (a query, spelled out)
         return {}
     query = _query(table_name, key_column, wanted, conn.dialect.name)
     unique = list(set(given.values()))
-    keyed: Any = json.dumps(unique) if query.sql is not None else unique
+    keyed: Any = msgspec.json.encode(unique).decode() if query.sql is not None else unique
     found = _run(conn, query, scope_id, keyed)
     at = to_micros(now or now_utc())
     if query.cells is not None:
@@ -203,8 +214,13 @@ def _for_driver(statement: Select[Any]) -> tuple[str, tuple[tuple[str, Any], ...
     dialect = pysqlite.dialect()
     compiled = statement.compile(dialect=dialect)
     parameters = tuple((name, compiled.params[name]) for name in compiled.positiontup or ())
-    types = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
-    return str(compiled), parameters, tuple(kind.result_processor(dialect, None) for kind in types)
+    return str(compiled), parameters, tuple(_convert(column.type, dialect) for column in statement.selected_columns)
+
+
+def _convert(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    if isinstance(kind, UtcTime):
+        return from_micros  # what SQLAlchemy would get to by two calls more
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
 def _run(conn: Connection, query: _Query, scope_id: str, keys: Any) -> Sequence[Sequence[Any]]:
@@ -259,19 +275,20 @@ def _plain_rows(found: Iterable[Sequence[Any]], query: _Query, cells: Cells, now
     rows = {}
     for raw in found:
         row_id = str(raw[first])
-        for part in more:
-            row_id += f"/{raw[part]}"
-        values = {}
-        for name, at, convert in cells:
-            value = raw[at]
-            values[name] = value if convert is None or value is None else convert(value)
-        rows[raw[0]] = Row(row_id, values, max(0, now_us - raw[-1]) / 1_000_000)
+        if more:
+            row_id = "/".join([row_id, *[str(raw[part]) for part in more]])
+        values = {
+            name: value if (value := raw[at]) is None or convert is None else convert(value)
+            for name, at, convert in cells
+        }
+        age_us = now_us - raw[-1]
+        rows[raw[0]] = Row(row_id, values, age_us / 1_000_000 if age_us > 0 else 0.0)
     return rows
 
 
 def _as_dict(raw: Sequence[Any], query: _Query) -> dict[str, Any]:
     cells = zip(query.names, raw, query.converts, strict=True)
-    return {name: value if convert is None else convert(value) for name, value, convert in cells}
+    return {name: value if convert is None or value is None else convert(value) for name, value, convert in cells}
 
 
 def _row(raw: Mapping[str, Any], readers: list[tuple[str, Reader]], query: _Query, now_us: int) -> Row:

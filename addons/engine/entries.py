@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from mitmproxy import http
 from mitmproxy.net.http import url
 from mitmproxy.proxy import mode_specs
@@ -43,9 +45,18 @@ def entry_of(flow: http.HTTPFlow, hosts: Hosts) -> Entry | None:
 
 def _addressed(flow: http.HTTPFlow) -> tuple[str, int]:
     """Host and port that the client named, else those it reached."""
-    sock = flow.client_conn.sockname or ("", 0)
-    try:
-        host, port = url.parse_authority(flow.request.host_header or "", check=True)
-    except ValueError:
+    named = _authority(flow.request.host_header or "")
+    if named is None:
+        sock = flow.client_conn.sockname or ("", 0)
         return sock[0], sock[1]
-    return host.lower(), port or (443 if flow.client_conn.tls else 80)
+    host, port = named
+    return host, port or (443 if flow.client_conn.tls else 80)
+
+
+@lru_cache(maxsize=256)  # clients name a few hosts over and over, and each takes an IDNA round trip to check
+def _authority(text: str) -> tuple[str, int | None] | None:
+    try:
+        host, port = url.parse_authority(text, check=True)
+    except ValueError:
+        return None
+    return host.lower(), port

@@ -136,7 +136,7 @@ class LookupStep:
     def apply(self, doc: Document, x: StepContext) -> None:
         rows = x.rows.get((self.table, self.column), {})
         times = {column: newest.times(doc) for column, newest in self.newest.items()}
-        done: dict[str | None, tuple[list[tuple[FieldPath, bytes]], Origin | None]] = {}
+        done: dict[str, tuple[list[tuple[FieldPath, bytes]], Origin | None]] = {}
         found = x.memo.get(id(self)) if not doc.edits else None
         for node, key in found if found is not None else self._rows(doc, x):
             if key is None:
@@ -147,22 +147,25 @@ class LookupStep:
                 x.count("missing")
                 if self.only_if_found:
                     continue
-            values = done.get(key)
-            if values is None:
+            if (values := done.get(key)) is None:
                 values = done[key] = self._values(key, row, times)
             self._set(node, *values, x)
 
     def _values(self, key: str, row: Row | None, times: Times) -> tuple[list[tuple[FieldPath, bytes]], Origin | None]:
         """What each target gets, and the row that it comes from; None where the body knew something later."""
-        origin: Origin | None = Origin(self.table, *((row.row_id, row.age_s) if row is not None else ("",)))
+        origin: Origin | None = Origin(self.table, row.row_id, row.age_s) if row is not None else Origin(self.table, "")
         columns = row.values if row is not None else {}
-        later = {}
+        later: dict[str, datetime] = {}
         for column, said in times.items():
             at, stored = said.get(key), columns.get(column)
             if at is not None and (stored is None or at > stored):
                 later[column], origin = at, None
         columns = {**columns, **later} if later else columns
-        return [(target, dumps(self._pick(wanted, columns))) for target, wanted in self.targets], origin
+        values = []
+        for target, wanted in self.targets:
+            value = columns.get(wanted) if isinstance(wanted, str) else None
+            values.append((target, dumps(self._pick(wanted, columns) if value is None else value)))
+        return values, origin
 
     def _set(
         self, row_at: Node | Item, values: list[tuple[FieldPath, bytes]], origin: Origin | None, x: StepContext

@@ -36,7 +36,10 @@ class Headers:
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of `name`."""
         low = name.lower()
-        return next((v for k, v in self._items if k.lower() == low), default)
+        for key, value in self._items:
+            if key.lower() == low:
+                return value
+        return default
 
     def get_all(self, name: str) -> list[str]:
         low = name.lower()

@@ -102,24 +102,32 @@ def array_slots(raw: bytes, parts: Sequence[msgspec.Raw], kids: Mapping[str | in
     return slots
 
 
-def comma_of(raw: bytes | msgspec.Raw, parts: Sequence[msgspec.Raw]) -> bytes | None:
-    """What stands between all items of a list that has no other whitespace: `,` or `, `; None where there is some."""
-    room = len(raw) - 2 - sum(map(len, parts))
-    if room == len(parts) - 1:
-        return b","
-    if room == 2 * len(parts) - 2 and bytes(raw).startswith(b", ".join(parts), 1):
-        return b", "
-    return None
+def comma_of(size: int, parts: Sequence[msgspec.Raw]) -> bytes:
+    """What may stand between the items of a list of `size` bytes: `, ` or `,`. Who uses it looks at each."""
+    return b", " if size - 2 - sum(map(len, parts)) == 2 * len(parts) - 2 else b","
 
 
 def added(raw: Chunk, new: Mapping[str, Node | bytes]) -> list[Chunk]:
     """An object with new members at its end; whitespace before the closing brace stays there."""
-    more = b",".join([b"%b:%b" % (quote(name), text(value)) for name, value in new.items()])
     view = memoryview(raw)
-    end = len(view) - 1
-    while view[end - 1] in b" \t\n\r":
+    end = end_of(view, len(view))
+    return [view[:end], members(new, first=end == 1), view[end:]]
+
+
+def members(new: Mapping[str, Node | bytes], *, first: bool) -> bytes:
+    """The text of new members, which goes in before the closing brace; `first`: into an empty object."""
+    more = b"" if first else b","
+    for name, value in new.items():
+        more += b"%b:%b," % (quote(name), text(value))
+    return more[:-1]
+
+
+def end_of(raw: bytes | memoryview, end: int) -> int:
+    """Where new members of the object that ends at `end` go in: after the last one, before whitespace and the brace."""
+    end -= 1
+    while raw[end - 1] in b" \t\n\r":
         end -= 1
-    return [view[:end], b"," if end > 1 else b"", more, view[end:]]
+    return end
 
 
 def spans(raw: bytes, parts: Mapping[str, msgspec.Raw] | Sequence[msgspec.Raw]) -> Spans | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -44,23 +45,25 @@ class Metrics:
         self.jobs_late = Gauge("ofapi_jobs_late_seconds", "How long the first due job has waited.", registry=r)
         self.deliveries = Gauge("ofapi_webhook_deliveries", "Deliveries that wait.", ["state"], registry=r)
         self.webhooks = Gauge("ofapi_webhooks", "Webhooks by state.", ["state"], registry=r)
+        self._of = lru_cache(maxsize=4096)(_labelled)
 
     def finished(self, x: Exchange, seconds: float) -> None:
         """Count one answered exchange."""
+        of = self._of
         source = x.match.rule.source if x.match else ("local" if x.upstream is None else "passthrough")
         status = str(x.response.status) if x.response else "none"
-        self.requests.labels(x.rule_id, source, x.dialect, status).inc()
-        self.seconds.labels(source).observe(seconds)
+        of(self.requests, x.rule_id, source, x.dialect, status).inc()
+        of(self.seconds, source).observe(seconds)
         if x.notes.upstream_ms is not None:
-            self.upstream_seconds.labels(source).observe(x.notes.upstream_ms / 1000)
+            of(self.upstream_seconds, source).observe(x.notes.upstream_ms / 1000)
             kind = f"{x.upstream_status // 100}xx" if x.upstream_status else "none"
-            self.upstream_status.labels(kind).inc()
+            of(self.upstream_status, kind).inc()
         for step, _ in x.notes.skipped:
-            self.steps_skipped.labels(x.rule_id, step).inc()
+            of(self.steps_skipped, x.rule_id, step).inc()
         if x.edits:
-            self.edits.labels(x.rule_id).inc(len(x.edits))
+            of(self.edits, x.rule_id).inc(len(x.edits))
         if x.notes.credits:
-            self.credits.labels(source).inc(x.notes.credits)
+            of(self.credits, source).inc(x.notes.credits)
 
     def waiting(self, found: Backlog) -> None:
         """What the store says of the work that is to be done; the same in every gateway of a store."""
@@ -79,3 +82,8 @@ class Metrics:
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
         return generate_latest(self.registry)
+
+
+def _labelled(metric: Any, *labels: str) -> Any:
+    """A counter or histogram of these labels; finding it takes a lock, so those in use are kept at hand."""
+    return metric.labels(*labels)

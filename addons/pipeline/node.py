@@ -56,7 +56,8 @@ class Node(ReadNode):
         added[name] = value
         if self.doc.recording:
             self.doc.undo.append((self, (index, name)))
-        self._touch()
+        if not self._dirty:
+            self._touch()
         return True
 
     def remove(self, key: str | int) -> None:
@@ -234,19 +235,22 @@ class Node(ReadNode):
     def _join_items(self) -> list[Chunk] | None:
         """A list with nothing or one blank after each comma, with the changed ones put in; None where it is spaced else."""
         parts, kids, fresh = self._list(), self._kids, self._fresh or {}
-        comma = layout.comma_of(self._source, parts)
-        if comma is None:
-            return None
-        out: list[Chunk] = []
+        raw = bytes(self._source)
+        comma = layout.comma_of(len(raw), parts)
+        view, out, done, at = memoryview(raw), list[Chunk](), 0, 1
         for index, part in enumerate(parts):
-            out.append(comma if out else b"[")
+            if index and not raw.startswith(comma, at - len(comma)):
+                return None
+            end = at + len(part)
             if added := fresh.get(index):
-                out += layout.added(part, added)
+                stop = layout.end_of(raw, end)
+                out += (view[done:stop], layout.members(added, first=stop == at + 1))
+                done = stop
             elif (kid := kids.get(index)) is not None and kid._dirty:
-                out += kid.chunks()
-            else:
-                out.append(part)
-        return [*out, b"]"] if out else [b"[]"]
+                out += (view[done:at], *kid.chunks())
+                done = end
+            at = end + len(comma)
+        return [*out, view[done:]] if at - len(comma) == len(raw) - 1 else None
 
     def _make_fresh(self) -> list[str | int]:
         """Nodes for all items that have new members and are none yet; gives their indexes."""

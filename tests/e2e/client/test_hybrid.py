@@ -245,7 +245,9 @@ def test_rows_are_found_wherever_upstream_puts_them(
     stack: Stack, simulator: Simulator, w: Things, ours: str, path: str, keys: tuple[str | None, ...], shown: str | None
 ) -> None:
     """A list under another name, or a bare one, is enriched all the same, and the envelope shows what clients expect."""
-    auth = {"Authorization": f"Bearer {stack.seeded.other_api_key}"}  # what passes by is stored: not where tests count rows
+    auth = {
+        "Authorization": f"Bearer {stack.seeded.other_api_key}"
+    }  # what passes by is stored: not where tests count rows
     for key in keys:
         body = json.dumps([ROW] if key is None else {key: [ROW], "hasMore": False})
         simulator.faults.add("raw", path=path, body=body, count=2)
