@@ -11,21 +11,19 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from addons.jobs.registry import GiveUp, Job, JobKind, RetryLater
-from addons.jobs.upstream_client import Refused, SessionExpired, Unavailable, UpstreamClient, query_text
+from addons.jobs.sync_chats import NEVER, is_new, of_page, oldest
+from addons.jobs.sync_lists import CHATS, CLAIMERS, COLLECTIONS, LISTS, MESSAGES, Listing
+from addons.jobs.upstream_client import Refused, SessionExpired, Unavailable, UpstreamClient
 from addons.links import observed
 from addons.pipeline.ingesting import ingest_sights
 from addons.pipeline.observing import observed_rows
-from addons.pipeline.pagination import PageKind, PageSpec, next_query
+from addons.pipeline.pagination import PageSpec, next_query
 from ofapi_store import catalog, outbox
-from ofapi_store.errors import BadValue
 from ofapi_store.queries import accounts, link_dirty, links, sync, transactions
-from ofapi_store.types import parse_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -36,63 +34,12 @@ if TYPE_CHECKING:
 
 KIND = "sync.account"
 NOT_FOUND = 404
-BEGINNING = "2016-01-01 00:00:00"
 OVERLAP = timedelta(days=2)
 OPEN_FOR = timedelta(days=31)
 """How long a payment may wait for its last status: upstream holds payments back for some weeks at most."""
 MESSAGES_OVERLAP = timedelta(minutes=10)
 UNDER_WAY = ("query", "items", "walked")  # in the position of a walk that has not ended
-NEVER = datetime.min.replace(tzinfo=UTC)
 PAUSED = frozenset({"session_expired", "reauthenticating", "disconnected"})
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A paged list of a rule. `since`, `until`: the rule's date parameters."""
-
-    rule: str
-    page: PageKind
-    limit: int
-    since: str | None = None
-    until: str | None = None
-
-    def query(self, since: datetime | None, now: datetime) -> str:
-        out: dict[str, Any] = {"limit": self.limit}
-        if self.since is not None:
-            out[self.since] = f"{since:%Y-%m-%d %H:%M:%S}" if since is not None else BEGINNING
-        if self.until is not None:
-            out[self.until] = f"{now + timedelta(days=1):%Y-%m-%d %H:%M:%S}"
-        return query_text(out)
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """What a full walk reads, and what later ones read instead (default: the same)."""
-
-    full: Listing
-    recent: Listing | None = None
-
-
-LISTS: dict[str, Collection] = {
-    "fans": Collection(
-        Listing("fans-all", "offset", 20), Listing("fans-latest", "offset", 50, since="start_date", until="end_date")
-    ),
-    "transactions": Collection(Listing("transactions-list", "marker", 100, since="startDate")),
-    "chargebacks": Collection(
-        Listing("chargebacks-list", "offset", 100, since="start_date", until="end_date"),
-    ),
-    "tracking_links": Collection(Listing("tracking-links-list", "offset", 100)),
-    "trial_links": Collection(Listing("trial-links-list", "offset", 100)),
-    "shared_tracking_links": Collection(Listing("shared-tracking-links-list", "offset", 100)),
-    "shared_trial_links": Collection(Listing("shared-trial-links-list", "offset", 100)),
-}
-CHATS = Listing("chats-list", "offset", 100)
-MESSAGES = Listing("messages-list", "cursor", 100)
-CLAIMERS: dict[links.Kind, tuple[str, str]] = {
-    "tracking": ("tracking-links-subscribers", "tracking_link_id"),
-    "trial": ("trial-links-subscribers", "trial_link_id"),
-}
-COLLECTIONS: tuple[str, ...] = (*LISTS, "messages", "claimers")
 
 
 @dataclass(slots=True)
@@ -233,7 +180,7 @@ class Sync:
         since = None if position["full"] else datetime.fromisoformat(position["seen_at"]) - MESSAGES_OVERLAP
         query = position.get("query") or CHATS.query(None, self._services.clock()) + "&skip_users=none"
         async for page in self._pages(CHATS, {}, query):
-            fans = [chat.fan for chat in _chats(page.body) if since is None or _is_new(chat, page.unknown, since)]
+            fans = [chat.fan for chat in of_page(page.body) if since is None or is_new(chat, page.unknown, since)]
             if since is not None and not fans:
                 break
             self.report.of = (self.report.of or 0) + len(fans)
@@ -246,7 +193,7 @@ class Sync:
         """One chat, unless this walk has been there before it was killed."""
         if fan not in position.get("walked", ()):
             async for page in self._pages(MESSAGES, {"chat_id": fan}, MESSAGES.query(None, self._services.clock())):
-                if since is not None and not page.unknown and _oldest(page.body) < since:
+                if since is not None and not page.unknown and oldest(page.body) < since:
                     break
             position.setdefault("walked", []).append(fan)
             await self._save(name, position)
@@ -334,50 +281,6 @@ def _first(errors: BaseExceptionGroup[Any]) -> Exception:
         found = found.exceptions[0]
     assert isinstance(found, Exception)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Chat:
-    """`last`, `at`: id and time of the last message; the time is the earliest possible where there is none to read."""
-
-    fan: str
-    last: str
-    at: datetime
-
-
-def _chats(body: bytes) -> list[Chat]:
-    found = []
-    for row in _rows(body):
-        user, last = row.get("withUser"), row.get("lastMessage")
-        if isinstance(user, dict) and "id" in user:
-            last = last if isinstance(last, dict) else {}
-            found.append(Chat(str(user["id"]), str(last.get("id", "")), _time(last)))
-    return found
-
-
-def _is_new(chat: Chat, unknown: frozenset[str], since: datetime) -> bool:
-    return chat.at >= since or chat.last in unknown
-
-
-def _oldest(body: bytes) -> datetime:
-    """The time of the oldest message of a page."""
-    return min((_time(row) for row in _rows(body)), default=NEVER)
-
-
-def _rows(body: bytes) -> list[dict[str, Any]]:
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return []
-    rows = data.get("list") if isinstance(data, dict) else data
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _time(message: Mapping[str, Any]) -> datetime:
-    try:
-        return parse_time(message.get("createdAt"))
-    except BadValue:
-        return NEVER
 
 
 def _all_links(conn: Any, account_id: str, kind: links.Kind) -> list[links.LinkRow]:

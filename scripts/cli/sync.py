@@ -29,7 +29,7 @@ def command(
     ] = False,
 ) -> None:
     """Walk upstream and fill the store. A sync that was killed goes on where it was."""
-    from addons.jobs.sync import COLLECTIONS
+    from addons.jobs.sync_lists import COLLECTIONS
     from scripts.cli.logs import set_up_logs
 
     config = open_config()
