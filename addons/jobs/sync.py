@@ -240,16 +240,16 @@ class Sync:
 
     async def _each[T](self, items: list[T], work: Callable[[T], Awaitable[None]]) -> None:
         """As many at once as upstream bears; the first error ends all."""
-        slots = asyncio.Semaphore(self._services.config.sync.max_parallel)
+        waiting = iter(items)
 
-        async def one(item: T) -> None:
-            async with slots:
+        async def take() -> None:
+            for item in waiting:
                 await work(item)
 
         try:
             async with asyncio.TaskGroup() as group:
-                for item in items:
-                    group.create_task(one(item))
+                for _ in items[: self._services.config.sync.max_parallel]:
+                    group.create_task(take())
         except* (Refused, SessionExpired, Unavailable) as errors:
             raise _first(errors) from None
 

@@ -23,7 +23,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=50_000, help="memory: requests to send [50000]")
     parser.add_argument("--events", type=int, default=100_000, help="webhooks: events of the backlog [100000]")
     parser.add_argument("--rows", type=int, default=1_000_000, help="exports: rows of the export [1000000]")
-    parser.add_argument("--clicks", type=int, default=10_000_000, help="links: clicks of the large link [1000000]")
+    parser.add_argument("--clicks", type=int, default=10_000_000, help="links: clicks of the large link [10000000]")
     parser.add_argument(
         "--answered", type=int, default=100_000, help="links: clicks over two kill -9, 0 is none [100000]"
     )
