@@ -31,13 +31,18 @@ MARK = "/media/download/"
 
 
 async def download(call: Call) -> Answer | UpstreamRequest:
-    """`GET|HEAD /{account}/media/download/{cdn_url}` (contract 10.5): 302 to the copy, free; else the CDN's bytes."""
+    """`GET|HEAD /{account}/media/download/{cdn_url}` (contract 10.5): 302 to the copy, free; else the CDN's bytes.
+
+    A link of ours, as answers hold it in the place of a cached file's URL, leads to itself.
+    """
     media, account = _media(call), _account(call)
-    key = media.key(url_of(call.request.target), "cdn_url")
+    url = url_of(call.request.target)
+    if media.is_own_link(url, call.base_url):
+        return _redirect(url)
+    key = media.key(url, "cdn_url")
     copy = media.copy_of(key)
     if copy is not None:
-        headers = [("Location", media.link(copy, call.base_url)), ("Cache-Control", "no-store")]
-        return Answer(status=302, raw=b"", headers=headers, bare=True)
+        return _redirect(media.link(copy, call.base_url))
     return media.stream(call.request, _ticket(call, key, account, "cdn_url"), method=_method(call))
 
 
@@ -81,6 +86,11 @@ def url_of(target: str) -> str:
             text += ("&" if "?" in text else "?") + query
     scheme, colon, rest = text.partition(":/")
     return text if not colon or rest.startswith("/") else f"{scheme}://{rest}"
+
+
+def _redirect(url: str) -> Answer:
+    headers = [("Location", url), ("Cache-Control", "no-store")]
+    return Answer(status=302, raw=b"", headers=headers, bare=True)
 
 
 async def _upload(call: Call, target: str) -> Answer | UpstreamRequest:

@@ -162,6 +162,11 @@ class MediaService:
         """The URL that replaces a cached file's, for a client that reaches the gateway at `base_url`."""
         return self._link(self.public_root(None, base_url), copy, self.signer.default_end())
 
+    def is_own_link(self, url: str, base_url: str) -> bool:
+        """Whether the URL has the form of a link to a cached file here. Who opens it learns whether it is genuine."""
+        root = self.public_root(None, base_url)
+        return url.startswith(root) and self.signer.parse(url[len(root) :]) is not None
+
     def path(self, copy: Copy, *, ends: int | None = None, public: bool = False) -> str:
         return self.signer.path(copy.id, copy.salt, copy.name, ends=ends, public=public)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from onlyfansapi import OnlyFansAPI
+from onlyfansapi import OnlyFansAPI, UnprocessableEntityError
 
 from scripts.cli.stack import Stack
 from scripts.simulator import Simulator
@@ -42,9 +42,15 @@ def test_the_client_downloads_and_reads_a_swapped_vault(stack: Stack, client: On
             break
         time.sleep(0.1)
     assert all(f.startswith(stack.cdn_url) for f in files)
-    answer = client.media.with_raw_response.download(url, account=stack.account)
-    assert answer.status_code == 200
-    assert len(answer.read()) == int(answer.headers["content-length"])
+    whole = client.media.with_raw_response.download(url, account=stack.account)
+    assert whole.status_code == 200
+    assert len(whole.read()) == int(whole.headers["content-length"])
+    for link in files[:2]:
+        again = client.media.with_raw_response.download(link, account=stack.account)
+        assert len(again.read()) == int(again.headers["content-length"])
+    for strange in (f"{stack.cdn_url}.evil.test/f/x", f"{stack.cdn_url}/../accounts", f"{stack.base_url}/accounts"):
+        with pytest.raises(UnprocessableEntityError, match="cdn_url"):
+            client.media.download(strange, account=stack.account)
 
 
 def test_an_asynchronous_upload_is_sent(stack: Stack, simulator: Simulator, client: OnlyFansAPI) -> None:
