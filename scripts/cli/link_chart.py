@@ -46,12 +46,12 @@ def write(report: dict[str, Any], path: Path) -> None:
 
 
 def _heading(report: dict[str, Any]) -> str:
-    """Which link, and which days."""
+    """Which link, and which days. The name has a line of its own: letters from right to left would turn what follows."""
     name, days = report["name"] or report["link"], report["daily"]
     shown = name if len(name) <= 80 else name[:79] + "…"
     first, last = (days[0]["timestamp"], days[-1]["timestamp"]) if days else ("", "")
     period = f"{first if first == last else f'{first} to {last}'}, UTC" if days else "no days yet"
-    return f"{shown}  ·  {report['link']}\n{period}"
+    return f"{shown}\n{report['link']}  ·  {period}"
 
 
 def _metadata(path: Path) -> dict[str, Any]:
@@ -123,6 +123,8 @@ def _weekly(values: Sequence[float]) -> list[float]:
 
 
 def _curve(axes: Axes, cohort: dict[str, Any], basis: str) -> None:
+    from matplotlib.ticker import StrMethodFormatter
+
     count = cohort["subscribers_count"]
     who = f"{count:,} subscriber{'' if count == 1 else 's'} of the period"
     _plain(axes, f"{basis.capitalize()} revenue per subscriber, {who}", "days since subscribing", "$ per subscriber")
@@ -131,15 +133,20 @@ def _curve(axes: Axes, cohort: dict[str, Any], basis: str) -> None:
         return
     values = [float(cohort[f"arps_{name}"]) for name in _WINDOW_DAYS]
     whole = float(cohort["arps_all_time"])
+    if not any([*values, whole]):
+        _nothing(axes, "no revenue yet")
+        return
     days = list(_WINDOW_DAYS.values())
-    axes.plot([0, *days], [0.0, *values], color=MONEY, marker="o", markersize=4.5, label="within so many days")
-    for day, value in zip(days, values, strict=True):
-        above = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "color": INK, "parse_math": False}
-        axes.annotate(_dollars(value), (day, value), (0, 8), **above)  # type: ignore[arg-type]
-    axes.axhline(whole, color=INK, linestyle="--", linewidth=1, label=f"ever: {_dollars(whole)}")
-    axes.legend(loc="lower right", fontsize=8, frameon=False, labelcolor=INK)
-    for text in axes.get_legend().get_texts():  # type: ignore[union-attr]
-        text.set_parse_math(False)
+    axes.plot([0, *days], [0.0, *values], color=MONEY, marker="o", markersize=4.5)
+    for day, value in zip(days, values, strict=True):  # below and right of the point: the curve comes from the left
+        last = day == days[-1]
+        below = {"textcoords": "offset points", "fontsize": 8, "color": INK, "parse_math": False, "va": "top"}
+        side = "right" if last else "left"
+        axes.annotate(_dollars(value), (day, value), (6 if last else 4, -7), ha=side, **below)  # type: ignore[arg-type]
+    axes.axhline(whole, color=INK, linestyle="--", linewidth=1)
+    axes.set_xlabel(f"days since subscribing (dashed line: ever, {_dollars(whole)})", parse_math=False)
     axes.set_xticks([0, *days])
     axes.set_xlim(-0.8, days[-1] + 2)
-    axes.set_ylim(min(0.0, whole, *values) * 1.1, max(whole, *values, 0.01) * 1.15)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}" if max(whole, *values) >= 5 else "{x:,.2f}"))
+    low, high = min(0.0, whole, *values), max(whole, *values, 0.01)
+    axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))  # room for labels under low points

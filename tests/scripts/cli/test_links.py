@@ -165,10 +165,25 @@ def test_a_chart_names_its_axes_and_fits_its_days(tmp_path: Path, days: int) -> 
     texts = [element.text or "" for element in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
     assert {"day", "clicks per day", "new subscribers per day", "$ per day", "$ per subscriber"} <= set(texts)
     assert "Gross revenue per subscriber, 2 subscribers of the period" in texts
-    assert {"days since subscribing", "$12.50", "ever: $12.50"} <= set(texts)
+    assert {"days since subscribing (dashed line: ever, $12.50)", "$12.50"} <= set(texts)
     assert texts.count("average of 7 days") == (3 if days > 45 else 0)
-    assert f"{start}, UTC" in texts if days == 1 else f"{start} to {daily[-1]['timestamp']}, UTC" in texts
+    period = str(start) if days == 1 else f"{start} to {daily[-1]['timestamp']}"
+    assert {"Spring", f"tracking:5  ·  {period}, UTC"} <= set(texts)
     assert len(texts) < 90
+
+
+def test_a_chart_of_nothing_earned_says_so(tmp_path: Path) -> None:
+    """Subscribers who paid nothing have no curve at fractions of a cent; a name written from the right turns no id."""
+    from matplotlib import rc_context
+
+    cohort = {"subscribers_count": 2, **{f"arps_{name}": 0 for name in ("48h", "7d", "14d", "30d", "all_time")}}
+    daily = [{"timestamp": "2025-01-01", "clicks": 1, "subs": 2, "revenue": 0}]
+    report = {"name": "x \u0627", "link": ulid(1), "daily": daily, "cohort": cohort, "revenue_basis": "net"}
+    path = tmp_path / "chart.svg"
+    with rc_context({"svg.fonttype": "none"}):
+        link_chart.write(report, path)
+    texts = [element.text or "" for element in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"no revenue yet", f"{ulid(1)}  ·  2025-01-01, UTC"} <= set(texts)
 
 
 def test_people_read_a_table(config: Path, accounts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
