@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
 
 from ofapi_store.ids import new_id
 from ofapi_store.queries.events import DELIVERIES, EVENTS, WEBHOOKS
@@ -180,13 +180,17 @@ def stop_listening(conn: Connection, listener: str, *, now: datetime) -> None:
     conn.execute(delete(WEBHOOKS).where(c.state == LISTENING, (c.id == listener) | (c.paused_until < now)))
 
 
-def newest_event(conn: Connection, team_id: str) -> int:
-    """The id of the last event written; 0 where there is none."""
-    query = select(EVENTS.c.id).where(EVENTS.c.team_id == team_id).order_by(EVENTS.c.id.desc()).limit(1)
+def newest_event(conn: Connection, team_id: str | None) -> int:
+    """The id of the last event written for a team (None: for any); 0 where there is none."""
+    query = select(EVENTS.c.id).where(*_of_team(team_id)).order_by(EVENTS.c.id.desc()).limit(1)
     return int(conn.execute(query).scalar() or 0)
 
 
-def events_after(conn: Connection, team_id: str, after: int, *, limit: int = 200) -> list[EventRow]:
-    """In the order written."""
-    query = select(*_EVENT_COLUMNS).where(EVENTS.c.team_id == team_id, EVENTS.c.id > after)
+def events_after(conn: Connection, team_id: str | None, after: int, *, limit: int = 200) -> list[EventRow]:
+    """Of a team (None: of all), in the order written."""
+    query = select(*_EVENT_COLUMNS).where(*_of_team(team_id), EVENTS.c.id > after)
     return [EventRow(*row) for row in conn.execute(query.order_by(EVENTS.c.id).limit(limit))]
+
+
+def _of_team(team_id: str | None) -> tuple[ColumnElement[bool], ...]:
+    return () if team_id is None else (EVENTS.c.team_id == team_id,)

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from addons.config import Config
     from addons.webhooks.sender import Outcome
     from ofapi_store.engine import Store
-    from ofapi_store.queries.teams import TeamRow
     from ofapi_store.queries.webhooks import EventRow, WebhookRow
 
 app = App()
 WebhookArg = Annotated[str, typer.Argument(help="Id of the webhook (wh_…).")]
 TeamOption = Annotated[str | None, typer.Option(help="Slug or id of the team.")]
 LISTEN_FOR = timedelta(seconds=30)
+RENEW_S = LISTEN_FOR.total_seconds() / 3
 POLL_S = 0.2
 
 
@@ -163,12 +163,12 @@ async def _send_sample(config: Config, row: WebhookRow, event: str, secret: str 
 
 @app.command("listen")
 def listen(
-    team: TeamOption = None,
+    team: Annotated[str | None, typer.Option(help="Slug or id of the team.  [default: all teams]")] = None,
     event: Annotated[list[str] | None, typer.Option(help="Only this event; may be repeated.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many events.")] = None,
     for_s: Annotated[float | None, typer.Option("--for", min=0, help="Stop after so many seconds.")] = None,
 ) -> None:
-    """Print a team's events as they happen, until Ctrl-C. Works without any webhook."""
+    """Print events of all teams, or of one, as they happen, until Ctrl-C. Works without any webhook."""
     from addons.webhooks.catalogue import EVENTS
 
     names = list(event or EVENTS)
@@ -176,30 +176,24 @@ def listen(
         raise CliError("bad_value", f"there is no event {unknown[0]!r}; events: {', '.join(EVENTS)}", exit_code=2)
     with opened_store() as store:
         with store.read() as conn:
-            found = _one_team(conn, team)
-        note(f"listening to {found.slug}; Ctrl-C ends")
-        seen = _follow(store, found, names, count, for_s)
+            team_id = find_team(conn, team).id if team else None
+            slugs = _slugs(conn, team_id)
+        listened = ", ".join(sorted(slugs.values())) or "no team yet"
+        note(f"listening to {listened if team_id else f'all teams ({listened})'}; Ctrl-C ends")
+        seen = _follow(store, team_id, names, count, for_s)
     if state.json:
         emit(seen)
 
 
-def _one_team(conn: Connection, name: str | None) -> TeamRow:
+def _slugs(conn: Connection, team_id: str | None) -> dict[str, str]:
+    """Slugs by id, of one team or of all."""
     from ofapi_store.queries import teams
 
-    if name is not None:
-        return find_team(conn, name)
-    known = teams.list_all(conn)
-    if len(known) != 1:
-        raise CliError(
-            "team_needed",
-            f"name a team with --team; teams: {', '.join(t.slug for t in known[:20]) or 'none'}",
-            exit_code=2,
-        )
-    return known[0]
+    return {team.id: team.slug for team in teams.list_all(conn) if team_id in (None, team.id)}
 
 
 def _follow(
-    store: Store, team: TeamRow, names: list[str], count: int | None, for_s: float | None
+    store: Store, team_id: str | None, names: list[str], count: int | None, for_s: float | None
 ) -> list[dict[str, Any]]:
     """What was printed; with `--json` it is collected instead."""
     from ofapi_store.queries import webhooks
@@ -207,35 +201,52 @@ def _follow(
     started = renewed = time.monotonic()
     seen: list[dict[str, Any]] = []
     left = count
+    listeners: dict[str, str] = {}
     with store.write() as conn:
-        after = webhooks.newest_event(conn, team.id)
-        listener = webhooks.listen(conn, team.id, names, until=_now() + LISTEN_FOR, now=_now())
+        after = webhooks.newest_event(conn, team_id)
+        slugs = _listen_on(conn, team_id, names, listeners)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             while left != 0 and (for_s is None or time.monotonic() - started < for_s):
-                if time.monotonic() - renewed > LISTEN_FOR.total_seconds() / 3:
+                if time.monotonic() - renewed > RENEW_S:
                     renewed = time.monotonic()
                     with store.write() as conn:
-                        webhooks.go_on(conn, listener, until=_now() + LISTEN_FOR)
+                        slugs = _listen_on(conn, team_id, names, listeners)
                 with store.read() as conn:
-                    rows = webhooks.events_after(conn, team.id, after)
+                    rows = webhooks.events_after(conn, team_id, after)
                 wanted = [row for row in rows if row.event in names][:left]
-                seen += [shown for row in wanted if (shown := _show(row)) and state.json]
+                seen += [shown for row in wanted if (shown := _show(row, slugs)) and state.json]
                 left = None if left is None else left - len(wanted)
                 after = rows[-1].id if rows else after
                 if not rows:
                     time.sleep(POLL_S)
     finally:
         with store.write() as conn:
-            webhooks.stop_listening(conn, listener, now=_now())
+            for listener in listeners.values():
+                webhooks.stop_listening(conn, listener, now=_now())
     return seen
 
 
-def _show(row: EventRow) -> dict[str, Any]:
-    body = {"id": row.key, "event": row.event, "account_id": row.account_id, "created_at": row.created_at}
+def _listen_on(conn: Connection, team_id: str | None, names: list[str], listeners: dict[str, str]) -> dict[str, str]:
+    """Renews the listeners (by team) and adds those of teams that are new; gives the slugs of what is followed."""
+    from ofapi_store.queries import webhooks
+
+    slugs = _slugs(conn, team_id)
+    for team in slugs:
+        if team in listeners:
+            webhooks.go_on(conn, listeners[team], until=_now() + LISTEN_FOR)
+        else:
+            listeners[team] = webhooks.listen(conn, team, names, until=_now() + LISTEN_FOR, now=_now())
+    return slugs
+
+
+def _show(row: EventRow, slugs: dict[str, str]) -> dict[str, Any]:
+    team = slugs.get(row.team_id, row.team_id)
+    body = {"id": row.key, "event": row.event, "team": team, "account_id": row.account_id}
+    body["created_at"] = row.created_at
     if not state.json:
         payload = json.dumps(row.payload, default=plain, ensure_ascii=False)
-        sys.stdout.write(f"{plain(row.created_at)}  {row.event}  {row.account_id or '–'}  {payload}\n")
+        sys.stdout.write(f"{plain(row.created_at)}  {row.event}  {team}  {row.account_id or '–'}  {payload}\n")
         sys.stdout.flush()
     return {**body, "payload": row.payload}
 

@@ -145,6 +145,48 @@ def test_listening_prints_events_without_any_webhook(ofapi: Ofapi, store: Store,
         assert events.wanted(conn, team.id, "acct_a") == frozenset()
 
 
+def test_listening_without_a_team_follows_all_of_them(ofapi: Ofapi, store: Store) -> None:
+    """Each event says whose it is; no listener stays behind, of no team. A named team is followed alone."""
+    assert ofapi("teams", "create", "second")[0] == 0
+
+    def later() -> None:
+        for slug in ("agency", "second"):
+            end = time.monotonic() + 30
+            while time.monotonic() < end:
+                with store.write() as conn:
+                    team = teams.by_slug(conn, slug)
+                    assert team is not None
+                    if events.emit(conn, team.id, "tips.received", slug, {}, account_id="acct_a"):
+                        break
+                time.sleep(0.02)
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    code, seen = ofapi("webhooks", "listen", "--count", "2", "--for", "30")
+    thread.join()
+    assert (code, [one["team"] for one in seen]) == (0, ["agency", "second"])
+    with store.read() as conn:
+        assert not any(events.wanted(conn, team.id, "acct_a") for team in teams.list_all(conn))
+    thread = threading.Thread(target=_emit_once_wanted, args=(store, "second"))
+    thread.start()
+    code, seen = ofapi("webhooks", "listen", "--team", "second", "--count", "1", "--for", "30")
+    thread.join()
+    assert (code, [one["team"] for one in seen]) == (0, ["second"])
+
+
+def _emit_once_wanted(store: Store, slug: str) -> None:
+    """For that team; the others are asked each time, and must want nothing."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        with store.write() as conn:
+            rows = teams.list_all(conn)
+            done = [t.slug for t in rows if events.emit(conn, t.id, "tips.received", "later", {}, account_id="acct_a")]
+        if done:
+            assert done == [slug]
+            return
+        time.sleep(0.02)
+
+
 def test_wrong_names_say_what_exists(ofapi: Ofapi) -> None:
     """Each with its own code."""
     assert ofapi("webhooks", "test", "wh_none")[1]["error"] == "webhook_not_found"
