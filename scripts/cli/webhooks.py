@@ -242,7 +242,7 @@ def _listen_on(conn: Connection, team_id: str | None, names: list[str], listener
 
 def _show(row: EventRow, slugs: dict[str, str]) -> dict[str, Any]:
     team = slugs.get(row.team_id, row.team_id)
-    body = {"id": row.key, "event": row.event, "team": team, "account_id": row.account_id}
+    body: dict[str, Any] = {"id": row.key, "event": row.event, "team": team, "account_id": row.account_id}
     body["created_at"] = row.created_at
     if not state.json:
         payload = json.dumps(row.payload, default=plain, ensure_ascii=False)
