@@ -186,9 +186,13 @@ def newest_event(conn: Connection, team_id: str | None) -> int:
     return int(conn.execute(query).scalar() or 0)
 
 
-def events_after(conn: Connection, team_id: str | None, after: int, *, limit: int = 200) -> list[EventRow]:
-    """Of a team (None: of all), in the order written."""
+def events_after(
+    conn: Connection, team_id: str | None, after: int, *, but: Collection[int] = (), limit: int = 200
+) -> list[EventRow]:
+    """Of a team (None: of all), in the order written, without those of the ids `but`."""
     query = select(*_EVENT_COLUMNS).where(*_of_team(team_id), EVENTS.c.id > after)
+    if but:
+        query = query.where(EVENTS.c.id.not_in(sorted(but)))
     return [EventRow(*row) for row in conn.execute(query.order_by(EVENTS.c.id).limit(limit))]
 
 

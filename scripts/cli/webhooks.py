@@ -30,6 +30,7 @@ TeamOption = Annotated[str | None, typer.Option(help="Slug or id of the team.")]
 LISTEN_FOR = timedelta(seconds=30)
 RENEW_S = LISTEN_FOR.total_seconds() / 3
 POLL_S = 0.2
+LATE_S = 2.0
 
 
 def find_webhook(conn: Connection, webhook_id: str) -> WebhookRow:
@@ -202,6 +203,7 @@ def _follow(
     seen: list[dict[str, Any]] = []
     left = count
     listeners: dict[str, str] = {}
+    late: dict[int, float] = {}  # ids that were read, by when; one below them may be committed after them
     with store.write() as conn:
         after = webhooks.newest_event(conn, team_id)
         slugs = _listen_on(conn, team_id, names, listeners)
@@ -213,11 +215,14 @@ def _follow(
                     with store.write() as conn:
                         slugs = _listen_on(conn, team_id, names, listeners)
                 with store.read() as conn:
-                    rows = webhooks.events_after(conn, team_id, after)
+                    rows = webhooks.events_after(conn, team_id, after, but=late)
                 wanted = [row for row in rows if row.event in names][:left]
                 seen += [shown for row in wanted if (shown := _show(row, slugs)) and state.json]
                 left = None if left is None else left - len(wanted)
-                after = rows[-1].id if rows else after
+                now = time.monotonic()
+                late |= {row.id: now for row in rows}
+                after = max((id_ for id_, at in late.items() if now - at > LATE_S), default=after)
+                late = {id_: at for id_, at in late.items() if id_ > after}
                 if not rows:
                     time.sleep(POLL_S)
     finally:

@@ -174,6 +174,29 @@ def test_listening_without_a_team_follows_all_of_them(ofapi: Ofapi, store: Store
     assert (code, [one["team"] for one in seen]) == (0, ["second"])
 
 
+def test_an_event_that_is_committed_late_is_printed_too(ofapi: Ofapi, store: Store) -> None:
+    """With PostgreSQL a lower id may show up after a higher one: nothing is skipped, nothing printed twice."""
+
+    def later() -> None:
+        for name, id_ in (("high", 50), ("low", 40)):
+            end = time.monotonic() + 30
+            while time.monotonic() < end:
+                with store.write() as conn:
+                    (team,) = teams.list_all(conn)
+                    if events.emit(conn, team.id, "tips.received", name, {"n": name}, account_id="acct_a"):
+                        newest = webhooks.newest_event(conn, None)
+                        conn.execute(events.EVENTS.update().where(events.EVENTS.c.id == newest).values(id=id_))
+                        break
+                time.sleep(0.02)
+            time.sleep(0.5)
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    code, seen = ofapi("webhooks", "listen", "--for", "4")
+    thread.join()
+    assert (code, [one["payload"]["n"] for one in seen]) == (0, ["high", "low"])
+
+
 def _emit_once_wanted(store: Store, slug: str) -> None:
     """For that team; the others are asked each time, and must want nothing."""
     end = time.monotonic() + 30
