@@ -123,6 +123,20 @@ async def test_only_cdn_urls_are_fetched(
     assert len([r for r in simulator.requests if r["kind"] == "cdn"]) == before
 
 
+@pytest.mark.parametrize("path", ["media/download/", "media/download", "media/download/%20"])
+async def test_a_download_of_nothing_asks_nobody(
+    stack: Stack, simulator: Simulator, http: aiohttp.ClientSession, path: str
+) -> None:
+    """Without a URL: 422 that names the field, free, and neither OnlyFans nor its CDN hears of it."""
+    for method in ("GET", "HEAD"):
+        async with http.request(method, f"{stack.base_url}/api/{stack.account}/{path}") as answer:
+            assert answer.status == 422
+            assert answer.headers["X-OFAPI-Credits-Used"] == "0"
+            if method == "GET":
+                assert list((await answer.json())["errors"]) == ["cdn_url"]
+    assert not [r for r in simulator.requests if "media/download" in r["path"]]
+
+
 async def test_fifty_clients_of_a_new_file(stack: Stack, simulator: Simulator, http: aiohttp.ClientSession) -> None:
     """Fifty downloads of an upload's new thumbnail: fifty whole bodies, one request to the CDN, credits for each."""
     url = await new_file(stack, http)
