@@ -169,7 +169,10 @@ def listen(
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many events.")] = None,
     for_s: Annotated[float | None, typer.Option("--for", min=0, help="Stop after so many seconds.")] = None,
 ) -> None:
-    """Print events of all teams, or of one, as they happen, until Ctrl-C. Works without any webhook."""
+    """Print events as they happen, of all teams or one.
+
+    Until Ctrl-C; works without any webhook.
+    """
     from addons.webhooks.catalogue import EVENTS
 
     names = list(event or EVENTS)
