@@ -178,7 +178,7 @@ class _Query:
 
     `names`: what is selected, the key first, the time of the last update last. `sql`: the same statement as SQLite's
     driver takes it, None for other databases; `parameters` are its parameters, and `converts` makes of its values what
-    SQLAlchemy would. `cells`: catalog column → place in the row, None where a column needs more than its value.
+    SQLAlchemy would, and is not asked for NULL. `cells`: catalog column → place in the row, None where a column needs more than its value.
     """
 
     names: tuple[str, ...]

@@ -161,11 +161,7 @@ class LookupStep:
             if at is not None and (stored is None or at > stored):
                 later[column], origin = at, None
         columns = {**columns, **later} if later else columns
-        values = []
-        for target, wanted in self.targets:
-            value = columns.get(wanted) if isinstance(wanted, str) else None
-            values.append((target, dumps(self._pick(wanted, columns) if value is None else value)))
-        return values, origin
+        return [(target, dumps(self._pick(wanted, columns))) for target, wanted in self.targets], origin
 
     def _set(
         self, row_at: Node | Item, values: list[tuple[FieldPath, bytes]], origin: Origin | None, x: StepContext
