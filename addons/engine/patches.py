@@ -11,11 +11,12 @@ from types import ModuleType
 
 from mitmproxy import http
 from mitmproxy.addons import next_layer
-from mitmproxy.proxy import layers
+from mitmproxy.proxy import layers, mode_servers
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _http1, _http2, _http3
 
 from addons.engine import errorpages
+from addons.engine.connection import GatewayConnection
 from addons.engine.http1 import GatewayHttp1Client, GatewayHttp1Server
 from addons.engine.http2 import GatewayHttp2Server
 from addons.engine.layer import GatewayHttpLayer
@@ -23,6 +24,7 @@ from addons.engine.policy import Policy
 from addons.engine.stream import GatewayStream
 
 REPLACED: tuple[tuple[ModuleType | type, str, object], ...] = (
+    (mode_servers, "ProxyConnectionHandler", GatewayConnection),
     (http_layers, "HttpStream", GatewayStream),
     (http_layers, "Http1Server", GatewayHttp1Server),
     (http_layers, "Http1Client", GatewayHttp1Client),

@@ -12,6 +12,7 @@ from mitmproxy.proxy.layers import http
 from mitmproxy.proxy.layers.http import _base, _http1, _http2
 
 from addons.engine import patches
+from addons.engine.connection import GatewayConnection
 from addons.engine.http1 import GatewayHttp1Server
 from addons.engine.layer import GatewayHttpLayer
 from addons.engine.policy import Policy
@@ -21,6 +22,7 @@ from addons.engine.stream import GatewayStream
 def originals() -> dict[str, Any]:
     """What the gateway's parts build on, by name."""
     stream, hub = GatewayStream.__mro__[1], GatewayHttpLayer.__mro__[1]
+    handler = GatewayConnection.__mro__[1]
     one, two = GatewayHttp1Server.__mro__[1], GatewayHttp1Server.__mro__[2]
     return {
         "HttpStream": stream,
@@ -30,6 +32,10 @@ def originals() -> dict[str, Any]:
         "Http2Connection": _http2.Http2Connection,
         "format_error": _base.format_error,
         "server_event": server.ConnectionHandler.server_event,
+        "handle_client": server.ConnectionHandler.handle_client,
+        "handle_connection": server.ConnectionHandler.handle_connection,
+        "hook_task": server.ConnectionHandler.hook_task,
+        "handle_hook": handler.handle_hook,
         "open_connection": server.ConnectionHandler.open_connection,
     }
 
@@ -43,6 +49,10 @@ DIGESTS = {
     "format_error": "26271a67770fbaf1",
     "server_event": "a2b42657ebe8bf6d",
     "open_connection": "5e0b3cbaf7a4030a",
+    "handle_client": "01f1b7cc991c4711",
+    "handle_connection": "95c3f93e9824e527",
+    "hook_task": "9ac7970160526268",
+    "handle_hook": "9f8b52fd798203c9",
 }
 
 
