@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -82,3 +82,22 @@ class Answer:
 
 Handler = Callable[[Call], Awaitable[Answer | UpstreamRequest]]
 """An UpstreamRequest is a hop to our own file server: media handlers stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows of a page, as the store knows them: upstream is asked for these alone.
+
+    `check` gets the JSON text of a row as upstream has it: True where it belongs on the page, False where it no longer
+    does, None where upstream does not say enough. `source`: what the answer tells of the index. `table`: where it is.
+    """
+
+    ids: Sequence[int]
+    has_more: bool
+    check: Callable[[bytes], bool | None]
+    source: Mapping[str, Any]
+    table: str
+
+
+Selector = Callable[[Call], Awaitable[Selection]]
+"""What a rule names in `index.handler`. `body` and `upstream` of its call are None."""

@@ -56,7 +56,7 @@ def trace_of(x: Exchange) -> dict[str, Any]:
 
 
 def _name(edit: Edit) -> str:
-    return edit.pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+    return edit.pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~") or "body"
 
 
 def _edit(edit: Edit) -> dict[str, Any]:

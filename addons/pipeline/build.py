@@ -54,6 +54,7 @@ def build_parts(
         touches=_touches(services),
         editor=editor if editor is not None else _runner(services, reads),
         handlers=handlers if handlers is not None else _handlers(),
+        selectors=_selectors(),
         signer=load_signer(services.config.upstream.signer),
     )
     services.parts.setdefault("meter", parts.meter)
@@ -109,3 +110,9 @@ def _handlers() -> Mapping[str, Any]:
     from addons.compute.registry import handlers
 
     return handlers()
+
+
+def _selectors() -> Mapping[str, Any]:
+    from addons.compute.registry import selectors
+
+    return selectors()

@@ -25,14 +25,15 @@ class Known:
     tables: Mapping[str, frozenset[str]] | None = None
     observed: Mapping[str, frozenset[str]] | None = None
     keys: Mapping[str, frozenset[str]] | None = None
+    selectors: frozenset[str] | None = None
 
     @classmethod
     def installed(cls) -> Known:
         """Handler names of `addons.compute.registry`, tables and columns of `ofapi_store.catalog`."""
-        from addons.compute.registry import names
+        from addons.compute.registry import names, selectors
         from ofapi_store.catalog import lookup_columns, lookup_keys, observe_columns
 
-        return cls(frozenset(names()), lookup_columns(), observe_columns(), lookup_keys())
+        return cls(frozenset(names()), lookup_columns(), observe_columns(), lookup_keys(), frozenset(selectors()))
 
 
 def check_rules(entries: Sequence[Entry], known: Known) -> list[Problem]:
@@ -110,6 +111,11 @@ def _handler(rule: CompiledRule, source: Source, path: Path_, known: Known) -> I
         if name is not None and known.handlers is not None and name not in known.handlers:
             hint = did_you_mean(name, known.handlers, what="handlers")
             yield source.problem((*path, key), "unknown-handler", f"unknown handler `{name}`", hint)
+    index = rule.spec.index
+    if index is not None and known.selectors is not None and index.handler not in known.selectors:
+        hint = did_you_mean(index.handler, known.selectors, what="handlers of `index`")
+        text = f"unknown handler `{index.handler}`"
+        yield source.problem((*path, "index", "handler"), "unknown-handler", text, hint)
 
 
 def _observe(rule: CompiledRule, source: Source, path: Path_, known: Known) -> Iterable[Problem]:

@@ -12,7 +12,7 @@ from addons.pipeline.matcher import parse_match
 from addons.pipeline.model_problems import validate
 from addons.pipeline.observing import CompiledObserve, compile_observe
 from addons.pipeline.paths import Template
-from addons.pipeline.plan import ACCOUNT_NAMES, CompiledRule, UpstreamTemplate, parse_upstream
+from addons.pipeline.plan import ACCOUNT_NAMES, CompiledIndex, CompiledRule, UpstreamTemplate, parse_upstream
 from addons.pipeline.problems import did_you_mean
 from addons.pipeline.rule_models import ObserveRule, ParamRule, RuleModel, StepRule
 from addons.pipeline.rule_yaml import Path_, Place
@@ -54,6 +54,7 @@ class RuleCompiler:
             spec=model,
             where=str(place),
             upstream=upstream,
+            index=_index(model, templates, place.at("index"), whole=whole),
             request=steps["request"],
             steps=steps["response"],
             present=steps["present"],
@@ -135,11 +136,28 @@ def _templates(model: RuleModel, place: Place) -> list[tuple[str, Template]]:
 
 
 def _upstream(model: RuleModel, templates: Sequence[tuple[str, Template]], place: Place) -> UpstreamTemplate | None:
-    if model.upstream is None:
+    return _up(model.upstream, templates, place.at("upstream")) if model.upstream is not None else None
+
+
+def _index(
+    model: RuleModel, templates: Sequence[tuple[str, Template]], place: Place, *, whole: bool
+) -> CompiledIndex | None:
+    """A rule's `index`; what is wrong with it is noted at its place."""
+    spec = model.index
+    if spec is None:
         return None
-    here = place.at("upstream")
+    if whole and spec.when not in model.params:
+        hint = did_you_mean(spec.when, model.params, what="parameters")
+        place.at("when").wrong("unknown-parameter", f"`when` names `{spec.when}`, which is not declared", hint)
+    upstream = _up(spec.upstream, templates, place.at("upstream"))
+    if upstream is not None and upstream.method != "GET":
+        place.at("upstream").wrong("bad-template", "`index` asks for rows with GET", "write `GET /api2/v2/…`")
+    return CompiledIndex(spec.when, spec.handler, upstream, spec.ids) if upstream is not None else None
+
+
+def _up(text: str, templates: Sequence[tuple[str, Template]], here: Place) -> UpstreamTemplate | None:
     try:
-        upstream = parse_upstream(model.upstream)
+        upstream = parse_upstream(text)
     except ValueError as error:
         here.wrong("bad-template", str(error), "write `GET /api2/v2/path/{name}?fixed=value`")
         return None
@@ -162,6 +180,12 @@ def _excluded(model: RuleModel, place: Place) -> None:
     for key in ("upstream", "query", "request", "observe", "steps", "then", "timeout_s"):
         if model.source == "computed" and key in model.model_fields_set and getattr(model, key):
             wrong(key, f"a computed rule has no `{key}`", "it never calls upstream; remove the key")
+    if model.index is not None and model.source != "hybrid":
+        wrong(
+            "index",
+            f"a {model.source} rule has no `index`",
+            "upstream's rows are chosen here; make it `source: hybrid`",
+        )
     if model.source == "passthrough" and model.steps:
         wrong("steps", "a passthrough rule has no `steps`", "its body is not touched; make it `source: hybrid`")
 
@@ -172,7 +196,7 @@ def _required(model: RuleModel, place: Place) -> None:
     def wrong(key: str, message: str, hint: str) -> None:
         place.at(key).wrong("bad-combination", message, hint, key=True)
 
-    if model.args and model.handler is None and model.then is None:
+    if model.args and model.handler is None and model.then is None and model.index is None:
         wrong("args", "`args` are for a `handler`, and this rule has none", "remove the key")
     if model.handler is None and model.source in ("computed", "media"):
         wrong("source", f"a {model.source} rule needs a `handler`", "name it as `<family>.<function>`")

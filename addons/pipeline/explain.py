@@ -91,7 +91,10 @@ def _routed(plan: Plan, asked: _Asked, found: Match | None, config: Config) -> d
         out["upstream"] = sent if live else None
     elif asked.mount != "upstream":
         try:
-            check_query(path.query, rule.spec.params, datetime.now(UTC))
+            query = check_query(path.query, rule.spec.params, datetime.now(UTC))
+            if rule.index is not None and query.get(rule.index.when) is not None:
+                sent["target"] = _readable(rule.index.target(_named(found), ["{id}"]).replace("%7Bid%7D", "{id}"))
+                out["index"] = {"handler": rule.index.handler, "when": rule.index.when}
         except ApiError as error:
             out |= {"error": _error(error), "upstream": None}
     if out["upstream"] is not None:
@@ -121,11 +124,15 @@ def _target(asked: _Asked, found: Match | None) -> str:
     path = asked.path
     if asked.mount == "upstream":
         return path.canonical + (f"?{path.query}" if path.query else "")
-    params: Mapping[str, str] = {
-        **{name: f"{{{name}}}" for name in ACCOUNT_NAMES},
-        **(found.params if found else {}),
-    }
-    target = target_of(found.rule if found else None, path, params)
+    return _readable(target_of(found.rule if found else None, path, _named(found)))
+
+
+def _named(found: Match | None) -> Mapping[str, str]:
+    """Path parameters, and for those that only the account knows their names."""
+    return {**{name: f"{{{name}}}" for name in ACCOUNT_NAMES}, **(found.params if found else {})}
+
+
+def _readable(target: str) -> str:
     for name in ACCOUNT_NAMES:
         target = target.replace(f"%7B{name}%7D", f"{{{name}}}")
     return target

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from addons.pipeline import pagination, upstream_errors
+from addons.pipeline import pagination, selection, upstream_errors
 from addons.pipeline.answers import JSON_TYPE, down_headers, error_response, is_json_type, location
 from addons.pipeline.dialects import CHARGED_NOTE, FREE_NOTE, REPLAY_NOTE, Counters, envelope, is_json
 from addons.pipeline.exchange import BodyMode, Headers, Response, ResponseHead
@@ -110,7 +110,7 @@ def _editable(parts: Parts, x: Exchange, response: Response) -> bool:
 
 
 async def _present(parts: Parts, x: Exchange, response: Response) -> Response:
-    body = response.body
+    body = chosen = selection.page(x, response.body)
     rule = x.match.rule if x.match else None
     stranger = x.mount == "upstream" and x.account is None
     if rule is not None and rule.spec.then is not None and not stranger and x.principal is not None:
@@ -126,7 +126,7 @@ async def _present(parts: Parts, x: Exchange, response: Response) -> Response:
     headers = _headers(x, response, edited=edited, swapped=body is not before_swap)
     bare = rule is not None and rule.spec.present.bare
     if x.dialect == "envelope" and not bare and is_json(body):
-        body = envelope(body, counters(parts, x).meta(), _next_page(parts, x, response.body))
+        body = envelope(body, counters(parts, x).meta(), _next_page(parts, x, chosen))
     return Response(response.status, headers, body)
 
 

@@ -77,6 +77,8 @@ def _target_as_sent(x: Exchange) -> str:
 def _target(x: Exchange, rule: CompiledRule | None) -> str:
     assert x.path is not None
     try:
+        if rule is not None and rule.index is not None and (found := x.state.get("selection")) is not None:
+            return rule.index.target(_params(x), [str(number) for number in found.ids])
         return target_of(rule, x.path, _params(x))
     except KeyError as e:
         name = str(e.args[0])

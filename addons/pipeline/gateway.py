@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from ulid import ULID
 
-from addons.pipeline import access_log, admit, finish, forward, idempotency, local, upstream_errors
+from addons.pipeline import access_log, admit, finish, forward, idempotency, local, selection, upstream_errors
 from addons.pipeline.answers import error_response, internal_error
 from addons.pipeline.begin import route
 from addons.pipeline.build import build_parts
@@ -132,6 +132,7 @@ class Gateway:
 
     async def _prepare_forward(self, x: Exchange) -> None:
         await forward.check_body(self.parts, x)
+        await selection.select(self.parts, x)
         request = await forward.build(self.parts, x)
         if (key := x.state.get("idempotency_key")) is not None:
             found = await self.parts.replays.begin(x, key)
@@ -143,6 +144,9 @@ class Gateway:
                 return
             x.state["claim"] = found
         await self._reserve(x)
+        if (answer := selection.nothing(x)) is not None:
+            x.response = await self._finish(x, answer)
+            return
         x.upstream = request
 
     async def _reserve(self, x: Exchange) -> None:

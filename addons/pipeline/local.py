@@ -20,6 +20,9 @@ from ofapi_store.errors import StoreError
 from ofapi_store.queries import backlog
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
+
+    from addons.compute.api import Selection
     from addons.pipeline.exchange import Exchange
     from addons.pipeline.parts import Parts
 
@@ -64,11 +67,42 @@ async def _run(
     parts: Parts, x: Exchange, name: str, body: Any, *, upstream: bytes | None = None
 ) -> Answer | UpstreamRequest:
     assert x.match is not None
-    assert x.principal is not None
-    handler = parts.handlers.get(name)
-    if handler is None:
+    handler = _found(parts.handlers, name)
+    call = _call(parts, x, body, upstream)
+    x.notes.handler = name
+    return await _timed(x, call, handler(call), HANDLER_S if x.match.rule.source == "computed" else None)
+
+
+async def call_selector(parts: Parts, x: Exchange, name: str) -> Selection:
+    """Ask the store for the rows of a page, by the handler that a rule names in `index`. Raises ApiError."""
+    selector = _found(parts.selectors, name)
+    call = _call(parts, x, None, None)
+    return await _timed(x, call, selector(call), HANDLER_S)
+
+
+def _found[H](handlers: Mapping[str, H], name: str) -> H:
+    if name not in handlers:
         raise ApiError(501, "not_available", f"This installation has no handler `{name}` for this operation.")
-    call = Call(
+    return handlers[name]
+
+
+async def _timed[T](x: Exchange, call: Call, work: Awaitable[T], wait_s: float | None) -> T:
+    """What a handler answers; its time and its queries are noted."""
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(wait_s):
+            answer = await work
+    except TimeoutError as e:
+        raise StoreDown from e
+    x.notes.store_ms += (time.perf_counter() - started) * 1000
+    x.notes.queries.extend(call.queries)
+    return answer
+
+
+def _call(parts: Parts, x: Exchange, body: Any, upstream: bytes | None) -> Call:
+    assert x.match is not None
+    assert x.principal is not None
+    return Call(
         params=x.match.params,
         query=x.query,
         body=body,
@@ -83,16 +117,6 @@ async def _run(
         args=x.match.rule.spec.args,
         upstream=upstream,
     )
-    x.notes.handler = name
-    started = time.perf_counter()
-    try:
-        async with asyncio.timeout(HANDLER_S if x.match.rule.source == "computed" else None):
-            answer = await handler(call)
-    except TimeoutError as e:
-        raise StoreDown from e
-    x.notes.store_ms += (time.perf_counter() - started) * 1000
-    x.notes.queries.extend(call.queries)
-    return answer
 
 
 def answer_response(parts: Parts, x: Exchange, answer: Answer, counters: Counters) -> Response:

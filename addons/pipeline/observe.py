@@ -54,6 +54,8 @@ def sight_of(x: Exchange) -> Sight | None:
     rule = x.match.rule if x.match else None
     if rule is None or not rule.observe or x.account is None or not x.upstream_body or x.state.get("replayed"):
         return None
+    if "selection" in x.state:  # its rows must stay where they are in the index while a client walks them by offset
+        return None
     if x.upstream_status is None or not 200 <= x.upstream_status < 300:
         return None
     params = dict(x.match.params) if x.match else {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from addons.compute.api import Handler
+    from addons.compute.api import Handler, Selector
     from addons.config import Config
     from addons.pipeline.auth import CachedDirectory
     from addons.pipeline.credits import Meter, Prices
@@ -63,4 +63,5 @@ class Parts:
     touches: Touches
     editor: BodyEditor
     handlers: Mapping[str, Handler] = field(default_factory=dict)
+    selectors: Mapping[str, Selector] = field(default_factory=dict)
     signer: Signer | None = None

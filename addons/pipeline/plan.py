@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from addons.pipeline import phpquery
 from addons.pipeline.matcher import METHODS, Matcher, Route, order
 from addons.pipeline.nearness import nearness
 from addons.pipeline.paths import CanonicalPath, Template, fill_text, names_in, parse_template
@@ -65,6 +66,22 @@ def parse_upstream(text: str) -> UpstreamTemplate:
     return UpstreamTemplate(text, method, parse_template(path, dotted=True), tuple(pairs))
 
 
+@dataclass(frozen=True, slots=True)
+class CompiledIndex:
+    """`index` of a rule: while the client sends `when`, upstream is asked for the rows that the store names."""
+
+    when: str
+    handler: str
+    upstream: UpstreamTemplate
+    ids: str
+
+    def target(self, params: Mapping[str, str], ids: Sequence[str]) -> str:
+        """Path and query upstream for these rows."""
+        pairs = [*self.upstream.fixed_query(params), *((self.ids, value) for value in ids)]
+        query = "&".join(f"{phpquery.encode(name)}={phpquery.encode(value)}" for name, value in pairs)
+        return f"{self.upstream.path(params)}?{query}" if query else self.upstream.path(params)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledRule:
     """A rule ready to run. `where` is `file:line:col` of its beginning."""
@@ -72,6 +89,7 @@ class CompiledRule:
     spec: RuleModel
     where: str
     upstream: UpstreamTemplate | None = None
+    index: CompiledIndex | None = None
     request: tuple[BoundStep, ...] = ()
     steps: tuple[BoundStep, ...] = ()
     present: tuple[BoundStep, ...] = ()

@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 from addons.pipeline.problems import CODES
 from addons.pipeline.registry import built_in
 from addons.pipeline.rule_models import (
+    IndexRule,
     MediaRules,
     ObserveRule,
     PageRule,
@@ -60,6 +61,7 @@ PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("A rule", RuleModel),
     ("`params` and `body`", ParamRule),
     ("`query`", QueryRule),
+    ("`index`", IndexRule),
     ("`observe`", ObserveRule),
     ("`steps`, `request`, `present.steps`", StepRule),
     ("`present`", PresentRule),

@@ -112,6 +112,25 @@ class StepRule(BaseModel):
     deadline_ms: int = Field(default=2000, ge=1, le=60_000, description="longest wait for the rows of the step")
 
 
+class IndexRule(Strict):
+    """A filter that upstream does not have: the store says which rows are on the page, and upstream is asked for these alone.
+
+    The answer is `{list, hasMore, _source}`: the rows as upstream has them now, in the store's order, those left out that no
+    longer fit. `_source`: `is_complete`, `indexed_at`, and of this page `omitted_from_page` (rows that upstream said nothing
+    usable of) and `no_longer_matching`. It is not observed, so that a walk by `offset` does not move the rows before it.
+    """
+
+    when: str = Field(
+        description="the parameter of `params` that asks for it; without it the rule is as if it had no `index`"
+    )
+    handler: str = Field(description="`<family>.<function>` that finds the rows in the store; gets `args`")
+    upstream: str = Field(
+        description="`METHOD /api2/v2/path?fixed=value` that answers rows by their ids: an object keyed by id, or a list",
+        json_schema_extra={"pattern": METHOD_AND_PATH},
+    )
+    ids: str = Field(min_length=1, description="upstream's parameter for an id; sent once for each")
+
+
 class ObserveRule(Strict):
     """Rows for the store, taken from upstream's body after the answer has gone out."""
 
@@ -187,6 +206,7 @@ class RuleModel(Strict):
         json_schema_extra={"pattern": METHOD_AND_PATH},
     )
     query: QueryRule = Field(default=QueryRule(), description="client query → upstream query")
+    index: IndexRule | None = Field(default=None, description="a filter by which the store chooses the rows")
     request: list[StepRule] = Field(default=[], description="edits of the JSON request body")
     observe: list[ObserveRule] = Field(default=[], description="rows for the store")
     steps: list[StepRule] = Field(default=[], description="edits of upstream's body, both dialects, in list order")
@@ -199,7 +219,7 @@ class RuleModel(Strict):
     client_sessions: bool = Field(
         default=False, description="whether the token of a client session may be used instead of an API key"
     )
-    args: dict[str, JsonValue] = Field(default={}, description="settings that `handler` or `then` gets")
+    args: dict[str, JsonValue] = Field(default={}, description="settings that `handler`, `then` or `index` gets")
     credits: int | None = Field(default=None, ge=0, description="cost of one request; default: config's table")
     timeout_s: float | None = Field(default=None, gt=0, le=3600, description="longest wait for upstream")
 

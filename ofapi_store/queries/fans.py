@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, func, or_, select
 
 from ofapi_store.models.observed import Fan
 from ofapi_store.queries.among import among
@@ -43,6 +43,21 @@ class FanRow:
     first_seen_at: datetime
     observed_at: datetime | None
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which fans a search of the index is for. Amounts are cents, bounds inclusive; None: any.
+
+    `subscribed_by`: whoever subscribed first at that time or before. `text`: part of the username or name, in any case.
+    """
+
+    max_total_spent: int
+    min_total_spent: int | None = None
+    min_tips_spent: int | None = None
+    subscribed_by: datetime | None = None
+    active: bool | None = None
+    text: str = ""
 
 
 _COLUMNS = tuple(FANS.c[name] for name in FanRow.__slots__)
@@ -86,18 +101,42 @@ def page(
     after: int = 0,
     limit: int = 1000,
     active: bool | None = None,
-    min_total_spent: int | None = None,
-    max_total_spent: int | None = None,
 ) -> list[FanRow]:
-    """By fan id, after the id `after`: for exports and syncs, flat however deep. Spending in cents."""
+    """By fan id, after the id `after`: for exports and syncs, flat however deep."""
     query = select(*_COLUMNS).where(FANS.c.account_id == account_id, FANS.c.fan_id > after)
     if active is not None:
         query = query.where(FANS.c.is_active.is_(active))
-    if min_total_spent is not None:
-        query = query.where(FANS.c.total_spent >= min_total_spent)
-    if max_total_spent is not None:
-        query = query.where(FANS.c.total_spent <= max_total_spent)
     return [FanRow(*row) for row in conn.execute(query.order_by(FANS.c.fan_id).limit(limit))]
+
+
+def matching(
+    conn: Connection, account_id: str, wanted: Wanted, *, now: datetime, limit: int, offset: int = 0
+) -> list[int]:
+    """Ids of fans who may be wanted, in order.
+
+    A subscription that has run out since the fan was seen may have been renewed, one that was over may be running again:
+    such fans count as active and as not, and only upstream can tell.
+    """
+    c = FANS.c
+    query = select(c.fan_id).where(c.account_id == account_id, c.total_spent <= wanted.max_total_spent)
+    for column, least in ((c.total_spent, wanted.min_total_spent), (c.tips_spent, wanted.min_tips_spent)):
+        if least is not None:
+            query = query.where(column >= least)
+    if wanted.subscribed_by is not None:
+        query = query.where(c.subscribed_at <= wanted.subscribed_by)
+    if wanted.active is True:
+        query = query.where(or_(c.is_active.is_(True), c.expired_at > now))
+    elif wanted.active is False:
+        query = query.where(or_(c.is_active.is_not(True), c.expired_at <= now))
+    if wanted.text:
+        query = query.where(named_like(wanted.text))
+    return list(conn.execute(query.order_by(c.fan_id).limit(limit).offset(offset)).scalars())
+
+
+def named_like(text: str) -> ColumnElement[bool]:
+    """Whether the username or the name holds `text`, in any case; `%` and `_` are plain characters."""
+    like = "%" + text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    return or_(*(func.lower(FANS.c[name]).like(like, escape="\\") for name in ("username", "name")))
 
 
 def count(conn: Connection, account_id: str) -> int:

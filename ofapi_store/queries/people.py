@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, func, select
 
 from ofapi_store.queries.analytics import MESSAGES, TRANSACTIONS
-from ofapi_store.queries.fans import FANS, FanRow
+from ofapi_store.queries.fans import FANS, FanRow, named_like
 from ofapi_store.queries.transactions import REFUNDED
 
 _COLUMNS = tuple(FANS.c[name] for name in FanRow.__slots__)
@@ -44,9 +44,7 @@ def search(conn: Connection, account_ids: Sequence[str], text: str, *, after: in
         .group_by(FANS.c.fan_id)
     )
     if text:
-        like = "%" + text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        fits = [func.lower(FANS.c[name]).like(like, escape="\\") for name in ("username", "name")]
-        newest = newest.where(or_(*fits))
+        newest = newest.where(named_like(text))
     found = newest.order_by(FANS.c.fan_id).limit(limit).subquery()
     query = select(*_COLUMNS).join(found, (FANS.c.fan_id == found.c.fan_id) & (FANS.c.account_id == found.c.account_id))
     return [FanRow(*row) for row in conn.execute(query.order_by(FANS.c.fan_id))]

@@ -122,6 +122,10 @@ def _show(found: dict[str, Any]) -> None:
         sys.stdout.write(f"refused: {error['status']} {error['code']}: {error['message']}\n")
     if "default" in found:
         sys.stdout.write(f"without a rule: {found['default']}\n")
+    if "index" in found:
+        index = found["index"]
+        text = f"the store chooses the rows (`{index['handler']}`, for `{index['when']}`); upstream is asked for each {{id}}"
+        sys.stdout.write(f"index: {text}\n")
     if found["upstream"]:
         sys.stdout.write(f"upstream: {found['upstream']['method']} {found['upstream']['target']}\n")
     if winner is not None:

@@ -14,6 +14,7 @@ def test_the_families_of_this_package_are_found() -> None:
     found = registry.handlers()
     assert {"accounts.whoami", "accounts.list", "accounts.disconnect"} <= set(found) == registry.names()
     assert all(name.count(".") == 1 and callable(handler) for name, handler in found.items())
+    assert "fan_index.spenders" in registry.selectors()
 
 
 def test_two_handlers_of_one_name_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,13 @@ def test_comment_is_the_line_of_the_issue() -> None:
     assert comment_of(trace_of(x)) == "hybrid fans-active · 20 lastReplyAt · upstream 212 ms · store 0.4 ms · 1 credit"
 
 
+def test_an_edit_of_the_whole_body_has_a_name() -> None:
+    """Where a step, or an index, makes another body of upstream's."""
+    x = exchange(2)
+    x.edits.append(Edit("", b"{}", b"[]", "fans-active", "unwrap"))
+    assert comment_of(trace_of(x)) == "hybrid fans-active · 2 lastReplyAt · 1 body"
+
+
 def test_comment_of_computed_and_skipped() -> None:
     """Handlers, retries and skipped steps show; what did not happen is left out."""
     x = exchange(0, source="computed", handler="tags.add", credits=2)

@@ -19,7 +19,8 @@ RULES = """\
   source: hybrid
   why: Fans.
   upstream: GET /api2/v2/subs?type=active
-  params: {limit: {type: int, max: 20}}
+  params: {limit: {type: int, max: 20}, most: {type: number}}
+  index: {when: most, handler: fan_index.spenders, upstream: 'GET /api2/v2/list?of={account.onlyfans_id}', ids: 'm[]'}
   query: {rename: {first_id: id}, drop: [fresh]}
   steps: [{addon: lookup, table: fans, each: '$.list[*]', by: {fan_id: id}, set: {lastReplyAt: last_reply_at}}]
 - {id: fan, match: 'GET /{account}/fans/{id}', source: passthrough, why: x, upstream: 'GET /api2/v2/users/{id}'}
@@ -52,6 +53,14 @@ def test_winner_and_losers(plan: Plan) -> None:
     assert found["dialect"] == "envelope"
     assert found["steps"]["steps"][0]["tables"] == {"fans": ["fan_id", "last_reply_at"]}
     json.dumps(found)
+
+
+def test_an_index_says_where_the_rows_come_from(plan: Plan) -> None:
+    """Where the request asks for it: upstream is asked for each id that the store names."""
+    found = explain(plan, "GET", "/acct_x/fans/active?limit=5&most=1")
+    assert found["index"] == {"handler": "fan_index.spenders", "when": "most"}
+    assert found["upstream"]["target"] == "/api2/v2/list?of={account.onlyfans_id}&m[]={id}"
+    assert "index" not in explain(plan, "GET", "/acct_x/fans/active?limit=5")
 
 
 def test_method_decides_last(plan: Plan) -> None:

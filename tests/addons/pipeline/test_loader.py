@@ -27,6 +27,7 @@ KNOWN = Known(
     tables={"fans": frozenset({"fan_id", "name", "last_reply_at", "extra"})},
     observed={"fans": frozenset({"fan_id", "name", "extra"})},
     keys={"fans": frozenset({"fan_id"})},
+    selectors=frozenset({"fan_index.spenders"}),
 )
 
 GOOD = """\
