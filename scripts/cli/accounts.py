@@ -116,17 +116,20 @@ def _proxy_of(config: Config, team: str, login: dict[str, str]) -> str | None:
 
 
 async def _who(config: Config, login: dict[str, str], proxy: str | None) -> dict[str, Any]:
-    from addons.jobs.upstream_client import UpstreamProblem, ask_once
+    from addons.jobs.upstream_client import Unavailable, UpstreamProblem, ask_once
     from addons.pipeline.exchange import Login
 
     try:
         reply = await ask_once(config, Login(**login, proxy_url=proxy), "/api2/v2/users/me")
-        user: dict[str, Any] = reply.json()
+        user: Any = reply.json()
+    except Unavailable as e:
+        hint = "`ofapi doctor` tests the connection; --no-check connects the account without asking"
+        raise CliError("upstream_unavailable", f"{e}; {hint}") from e
     except UpstreamProblem as e:
         raise CliError("login_refused", f"{e}; check the cookies and the user agent, or use --no-check") from e
-    if user.get("isAuth") is False or not user.get("id"):
+    if not isinstance(user, dict) or user.get("isAuth") is False or not user.get("id"):
         raise CliError("login_refused", "upstream does not know this session; take fresh cookies from the browser")
-    return user
+    return dict(user)
 
 
 def _save(

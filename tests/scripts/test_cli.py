@@ -160,6 +160,18 @@ def test_bad_logins_are_refused_without_repeating_them(ready: Ofapi, tmp_path: P
     assert not text or text not in body["message"]
 
 
+def test_an_upstream_that_is_down_is_not_blamed_on_the_login(ready: Ofapi, tmp_path: Path) -> None:
+    """The connection is what to look at, and nothing is stored."""
+    login = tmp_path / "login.txt"
+    login.write_text("sess=a; auth_id=5")
+    code, body = ready("accounts", "connect", "--team", "agency", "--from", str(login))
+    assert (code, body["error"]) == (1, "upstream_unavailable")
+    assert "cannot be reached" in body["message"]
+    assert "ofapi doctor" in body["message"]
+    assert "cookies" not in body["message"]
+    assert ready("accounts", "list")[1] == []
+
+
 def test_jobs_can_be_listed_cancelled_and_retried(ready: Ofapi, config: Path) -> None:
     """A job's way through pending, cancelled and pending again, as the operator sees it."""
     from addons.config import load_config
