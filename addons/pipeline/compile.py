@@ -147,7 +147,7 @@ def _index(
     if spec is None:
         return None
     if whole and spec.when not in model.params:
-        hint = did_you_mean(spec.when, model.params, what="parameters")
+        hint = did_you_mean(spec.when, model.params, what="parameters") if model.params else "declare it in `params`"
         place.at("when").wrong("unknown-parameter", f"`when` names `{spec.when}`, which is not declared", hint)
     upstream = _up(spec.upstream, templates, place.at("upstream"))
     if upstream is not None and upstream.method != "GET":

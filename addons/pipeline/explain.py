@@ -95,6 +95,7 @@ def _routed(plan: Plan, asked: _Asked, found: Match | None, config: Config) -> d
             if rule.index is not None and query.get(rule.index.when) is not None:
                 sent["target"] = _readable(rule.index.target(_named(found), ["{id}"]).replace("%7Bid%7D", "{id}"))
                 out["index"] = {"handler": rule.index.handler, "when": rule.index.when}
+                out["winner"]["observes"] = []  # what the store has chosen tells it nothing
         except ApiError as error:
             out |= {"error": _error(error), "upstream": None}
     if out["upstream"] is not None:

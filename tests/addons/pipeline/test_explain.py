@@ -22,6 +22,7 @@ RULES = """\
   params: {limit: {type: int, max: 20}, most: {type: number}}
   index: {when: most, handler: fan_index.spenders, upstream: 'GET /api2/v2/list?of={account.onlyfans_id}', ids: 'm[]'}
   query: {rename: {first_id: id}, drop: [fresh]}
+  observe: [{into: fans, each: '$.list[*]', columns: {fan_id: id}}]
   steps: [{addon: lookup, table: fans, each: '$.list[*]', by: {fan_id: id}, set: {lastReplyAt: last_reply_at}}]
 - {id: fan, match: 'GET /{account}/fans/{id}', source: passthrough, why: x, upstream: 'GET /api2/v2/users/{id}'}
 - {id: any, match: '* /{account}/fans/{id}', source: passthrough, why: x, upstream: '* /api2/v2/users/{id}'}
@@ -60,7 +61,10 @@ def test_an_index_says_where_the_rows_come_from(plan: Plan) -> None:
     found = explain(plan, "GET", "/acct_x/fans/active?limit=5&most=1")
     assert found["index"] == {"handler": "fan_index.spenders", "when": "most"}
     assert found["upstream"]["target"] == "/api2/v2/list?of={account.onlyfans_id}&m[]={id}"
-    assert "index" not in explain(plan, "GET", "/acct_x/fans/active?limit=5")
+    assert found["winner"]["observes"] == []
+    plain = explain(plan, "GET", "/acct_x/fans/active?limit=5")
+    assert "index" not in plain
+    assert plain["winner"]["observes"] == ["fans: fan_id"]
 
 
 def test_method_decides_last(plan: Plan) -> None:
