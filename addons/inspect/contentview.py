@@ -63,7 +63,7 @@ def _edit_line(edit: dict[str, Any]) -> str:
     if edit["table"]:
         age = f", {_age(edit['age_s'])} old" if edit["age_s"] is not None else ""
         origin = f"  [{edit['table']} {edit['row']}{age}]"
-    return f"  {edit['pointer']}: {before} → {after}  ({edit['rule']} / {edit['step']}){origin}"
+    return f"  {edit['pointer'] or '(body)'}: {before} → {after}  ({edit['rule']} / {edit['step']}){origin}"
 
 
 def _ms(value: float | None) -> str:

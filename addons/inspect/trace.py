@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from addons.inspect.masking import mask_value
+from addons.inspect.masking import mask_body, mask_value
 from addons.pipeline.exchange import Edit, Exchange
 
 KEY = "ofapi"
 MAX_EDITS = 300
 MAX_VALUE = 200
+MASKED_BYTES = 4096
 
 MARKERS = {
     "hybrid": ":large_blue_circle:",
@@ -76,7 +77,8 @@ def _edit(edit: Edit) -> dict[str, Any]:
 def _value(pointer: str, raw: bytes | None) -> str | None:
     if raw is None:
         return None
-    text = raw[: MAX_VALUE * 4].decode("utf-8", "replace")
+    shown = raw[:MASKED_BYTES]  # more than is shown: a secret that is cut short would not be known for one
+    text = (mask_body(shown, "") if raw[:1] in b"{[" else shown).decode("utf-8", "replace")
     text = text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
     return mask_value(pointer, text)
 

@@ -7,6 +7,7 @@ from mitmproxy.test import taddons, tflow
 
 from addons.inspect.contentview import OfapiView, render
 from addons.inspect.trace import KEY, trace_of
+from addons.pipeline.exchange import Edit
 from tests.addons.inspect.test_trace import exchange
 
 
@@ -16,6 +17,13 @@ def test_lists_every_edit() -> None:
     assert '  /list/1/lastReplyAt: (absent) → "2025"  (fans-active / lookup-1)  [fans acct/1, 1 min old]' in text.split(
         "\n"
     )
+
+
+def test_an_edit_of_the_whole_body_says_so() -> None:
+    """Its pointer is the empty text, which nobody could see."""
+    x = exchange(0)
+    x.edits.append(Edit("", b"{}", b"[]", "fans-active", "unwrap"))
+    assert "  (body): {} → []  (fans-active / unwrap)" in render(trace_of(x)).split("\n")
 
 
 def test_computed_answers_show_handler_and_queries() -> None:

@@ -60,4 +60,7 @@ def test_trace_is_plain_bounded_and_masked() -> None:
     assert (len(trace["edits"]), trace["edits_total"]) == (MAX_EDITS, 1000)
     assert (trace["edits"][0]["before"], trace["edits"][0]["after"]) == ("***", "***")
     assert len(trace["edits"][1]["after"]) <= MAX_VALUE + 1
+    x.edits[0] = Edit("", b'{"token":"old"}', b'{"list":[{"id":5,"apiKey":"' + b"s" * 1000 + b'"}]}', "r", "s")
+    (edit, *_) = trace_of(x)["edits"]
+    assert (edit["before"], edit["after"]) == ('{"token":"***"}', '{"list":[{"id":5,"apiKey":"***"}]}')
     assert trace["edits"][2]["table"] == "fans"
