@@ -1,4 +1,7 @@
-"""What one sender holds of one webhook in memory: queues by lane, and how fast the endpoint may be asked."""
+"""What one sender holds of one webhook in memory: queues by lane, and how fast the endpoint may be asked.
+
+Lanes take turns here as in the store, so that one with a long queue delays none of the others.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
+from ofapi_store.queries.webhooks_delivery import Room
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ofapi_store.queries.webhooks_delivery import Leased
@@ -31,7 +37,8 @@ class Pacing:
         return float(min(self.max_s, self.first_s * 2.0 ** min(failures - self.after, 20)))
 
 
-LEAST_AHEAD = 8  # per request at once: a burst of one account must not be all that is held
+LEAST_AHEAD = 8  # per request at once
+LOOK_S = 0.5
 QUICK_S = 1.0
 LONG_S = 4.0
 
@@ -55,6 +62,9 @@ class Line:
     __slots__ = (
         "_filled_at",
         "_lanes",
+        "_last_fresh",
+        "_last_retry",
+        "_looked_at",
         "_pacing",
         "_ready",
         "_window",
@@ -78,6 +88,9 @@ class Line:
         self._ready: deque[str] = deque()
         self._window = LEAST_AHEAD * parallel
         self._filled_at = 0.0
+        self._looked_at = 0.0
+        self._last_fresh = ""
+        self._last_retry = ""
 
     @property
     def outstanding(self) -> int:
@@ -91,11 +104,24 @@ class Line:
     def queued(self) -> bool:
         return any(self._lanes.values())
 
-    def room(self, most: int, now: float) -> int:
-        """How many more deliveries to lease; asked for in portions, so that leases are few.
+    @property
+    def others_wait(self) -> bool:
+        """Whether there are lanes that nobody works on."""
+        return bool(self._ready)
 
-        A portion that is soon gone doubles what is held, up to `most`; one that takes long halves it.
-        """
+    def room(self, most: int, now: float, *, look_s: float = LOOK_S) -> Room | None:
+        """What to lease: for all lanes once half of what is held is gone, before that, every `look_s`, for those without any."""
+        count, full = self._portion(most, now), frozenset[str]()
+        if not count and not self.suspect and now - self._looked_at >= look_s:
+            count = min(LEAST_AHEAD * self.parallel, most - self.outstanding)
+            full = frozenset(lane for lane, queue in self._lanes.items() if queue)
+        if count <= 0:
+            return None
+        self._looked_at = now
+        return Room(count, full, self._last_fresh, self._last_retry)
+
+    def _portion(self, most: int, now: float) -> int:
+        """Leases are few. A portion that is soon gone doubles what is held, up to `most`; one that takes long halves it."""
         if self.suspect:
             return 1 if self.outstanding == 0 and now >= self.held_until else 0
         if self.outstanding > min(self._window, most) // 2:
@@ -107,6 +133,19 @@ class Line:
             self._window //= 2
         self._window = min(max(self._window, LEAST_AHEAD * self.parallel), most)
         return self._window - self.outstanding
+
+    def fill(self, leased: Sequence[Leased]) -> None:
+        """Takes in what was leased; the lane that came last to its turn is remembered, the next lease goes on after it."""
+        seen: set[tuple[str, bool]] = set()
+        for delivery in leased:
+            turn = (delivery.lane, delivery.attempts > 0)
+            if turn not in seen:
+                seen.add(turn)
+                if delivery.attempts:
+                    self._last_retry = delivery.lane
+                else:
+                    self._last_fresh = delivery.lane
+            self.add(delivery)
 
     def add(self, delivery: Leased) -> None:
         lane = self._lanes.get(delivery.lane)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import structlog
 from yarl import URL
 
 from addons.webhooks.ladder import Ladder
-from addons.webhooks.line import Line, Pacing, Target
+from addons.webhooks.line import LOOK_S, Line, Pacing, Target
 from addons.webhooks.sender import Message, Outcome, Sender
 from ofapi_store.errors import SecretError, StoreError
 from ofapi_store.queries import webhooks_delivery as deliveries
@@ -25,13 +26,15 @@ from ofapi_store.queries.webhooks_breaker import Breaker
 if TYPE_CHECKING:
     from addons.jobs.job_metrics import JobMetrics
     from addons.pipeline.services import Services
-    from ofapi_store.queries.webhooks_delivery import Endpoint, Leased, Result
+    from ofapi_store.queries.webhooks_delivery import Endpoint, Leased, Result, Room
 
 log = structlog.get_logger(__name__)
 
 FLUSH_S = 0.02
 MAX_FLUSH = 500
 LANE_TURN = 50
+TURN_S = 0.05
+LOOK_SHARE_S = 0.02  # between two looks for lanes without any: thousands of slow endpoints look less often
 STORE_RETRY_S = 1.0
 
 
@@ -104,10 +107,10 @@ class DeliveryLoop:
         await self._beat()
         held = [webhook_id for webhook_id, line in self._lines.items() if line.outstanding]
         rows = await store.aread(deliveries.endpoints, held, now=now)
-        rooms: dict[str, int] = {}
+        rooms: dict[str, Room] = {}
         for row in rows:
             line = await self._line(row)
-            if line is not None and row.due and (room := self._room(line, probe=row.probe)) > 0:
+            if line is not None and row.due and (room := self._room(line, probe=row.probe)) is not None:
                 rooms[row.id] = room
         await self._forget(known={row.id for row in rows})
         leased = 0
@@ -115,15 +118,17 @@ class DeliveryLoop:
             found = await store.awrite(
                 deliveries.lease, self.name, rooms, lease_s=self._jobs.lease_s, now=self.services.clock()
             )
-            for delivery in found:
-                self._lines[delivery.webhook_id].add(delivery)
+            for webhook_id, mine in groupby(found, key=lambda one: one.webhook_id):
+                self._lines[webhook_id].fill(list(mine))
             leased = len(found)
         self._start_all()
         return bool(leased or any(line.outstanding for line in self._lines.values()))
 
-    def _room(self, line: Line, *, probe: bool) -> int:
-        room = line.room(self._config.max_batch, time.monotonic())
-        return min(room, 0 if line.outstanding else 1) if probe else room
+    def _room(self, line: Line, *, probe: bool) -> Room | None:
+        if probe and line.outstanding:
+            return None
+        look_s = max(LOOK_S, LOOK_SHARE_S * len(self._lines))
+        return line.room(self._config.max_batch, time.monotonic(), look_s=look_s)
 
     async def _line(self, row: Endpoint) -> Line | None:
         """The line of a webhook, with its settings of now; None (and its queue given back) where it does not send."""
@@ -190,7 +195,10 @@ class DeliveryLoop:
 
     async def _send_lane(self, line: Line, lane: str) -> None:
         try:
-            for _ in range(LANE_TURN):
+            over = time.monotonic() + TURN_S
+            for n in range(LANE_TURN):
+                if n and line.others_wait and time.monotonic() > over:
+                    break
                 if self._stopping or (line.suspect and time.monotonic() < line.held_until):
                     break
                 delivery = line.next(lane)

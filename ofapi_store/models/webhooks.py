@@ -69,7 +69,7 @@ class Delivery(Base):
 
     `state`: pending | leased | delivered | failed | cancelled. `attempts`: tries that have ended.
 
-    Deliveries of one `lane` (webhook and account) go out in order of `id` as long as they succeed.
+    Deliveries of one `lane` (webhook and account) go out in order of `id` as long as they succeed; lanes take turns.
     """
 
     __tablename__ = "deliveries"
@@ -90,8 +90,14 @@ class Delivery(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
     __table_args__ = (
-        Index("ix_deliveries_fresh", "webhook_id", "id", sqlite_where=_FRESH, postgresql_where=_FRESH),
+        Index("ix_deliveries_fresh_turns", "webhook_id", "lane", "id", sqlite_where=_FRESH, postgresql_where=_FRESH),
         Index("ix_deliveries_retries", "webhook_id", "next_at", sqlite_where=_RETRIES, postgresql_where=_RETRIES),
+        Index(
+            "ix_deliveries_retry_turns",
+            *("webhook_id", "lane", "next_at", "id"),
+            sqlite_where=_RETRIES,
+            postgresql_where=_RETRIES,
+        ),
         Index("ix_deliveries_leased", "webhook_id", "lease_until", sqlite_where=_LEASED, postgresql_where=_LEASED),
         Index("ix_deliveries_finished_at", "finished_at"),
     )

@@ -7,7 +7,7 @@ alone, so that one lane is never sent from two places at once.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Text, bindparam, func, or_, select, type_coerce, update
 
 from ofapi_store.models.webhooks import DeliveryAttempt
+from ofapi_store.queries import webhooks_turns as turns
 from ofapi_store.queries.events import DELIVERIES, EVENTS, WEBHOOKS
 from ofapi_store.queries.webhooks import FRESH, LEASED, RETRIES
 from ofapi_store.queries.webhooks_breaker import Breaker, settle_webhooks
@@ -36,6 +37,19 @@ class Endpoint:
     sends: bool
     probe: bool
     due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many deliveries of a webhook are wanted. `full`: lanes of which none is.
+
+    `after_fresh`, `after_retry`: the lanes that had the last turn, of new deliveries and of retries.
+    """
+
+    count: int
+    full: frozenset[str] = frozenset()
+    after_fresh: str = ""
+    after_retry: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +89,8 @@ def endpoints(conn: Connection, held: Iterable[str], *, now: datetime) -> list[E
     w = WEBHOOKS.c
     mine = _D.webhook_id == w.id
     # not EXISTS: PostgreSQL would answer that by a hash of everything that waits
-    fresh = select(_D.id).where(mine, FRESH).order_by(_D.id).limit(1).correlate(WEBHOOKS).scalar_subquery()
+    first = select(_D.id).where(mine, FRESH).order_by(_D.lane, _D.id)
+    fresh = first.limit(1).correlate(WEBHOOKS).scalar_subquery()
     retries = select(_D.id).where(mine, RETRIES, _D.next_at <= now).order_by(_D.next_at)
     again = retries.limit(1).correlate(WEBHOOKS).scalar_subquery()
     due = func.coalesce(fresh, again).label("due")
@@ -92,8 +107,8 @@ def _endpoint(row: Any, now: datetime) -> Endpoint:
     return Endpoint(row.id, row.team_id, row.url, row.secret, row.updated_at, sends, probe, row.due is not None)
 
 
-def lease(conn: Connection, sender: str, rooms: Mapping[str, int], *, lease_s: float, now: datetime) -> list[Leased]:
-    """Takes up to so many due deliveries of each webhook: retries first, then new ones in order of their events.
+def lease(conn: Connection, sender: str, rooms: Mapping[str, Room], *, lease_s: float, now: datetime) -> list[Leased]:
+    """Takes due deliveries of each webhook, of its lanes in turn; where both wait, half of them are retries.
 
     A paused webhook whose cool-down is over gives one delivery, the probe.
     """
@@ -111,7 +126,7 @@ def lease(conn: Connection, sender: str, rooms: Mapping[str, int], *, lease_s: f
         if locked.state == "active":
             taken += _due(conn, sender, webhook_id, room, now)
         elif locked.state == "paused" and locked.paused_until <= now:
-            probes += (found := _due(conn, sender, webhook_id, 1, now))
+            probes += (found := _due(conn, sender, webhook_id, replace(room, count=1), now))
             if found:
                 conn.execute(update(WEBHOOKS).where(WEBHOOKS.c.id == webhook_id).values(paused_until=until))
     held = {"state": "leased", "lease_by": sender, "lease_until": until}
@@ -121,16 +136,13 @@ def lease(conn: Connection, sender: str, rooms: Mapping[str, int], *, lease_s: f
     return _read(conn, [*taken, *probes])
 
 
-def _due(conn: Connection, sender: str, webhook_id: str, room: int, now: datetime) -> list[int]:
-    mine = _D.webhook_id == webhook_id
-    others = conn.execute(select(_D.lane).where(mine, LEASED, _D.lease_by != sender).distinct()).scalars().all()
-    free = [mine] if not others else [mine, _D.lane.not_in(others)]
-    again = select(_D.id).where(*free, RETRIES, _D.next_at <= now).order_by(_D.next_at).limit(room)
-    found = list(conn.execute(again).scalars())
-    if len(found) < room:
-        fresh = select(_D.id).where(*free, FRESH).order_by(_D.id).limit(room - len(found))
-        found += conn.execute(fresh).scalars()
-    return found
+def _due(conn: Connection, sender: str, webhook_id: str, room: Room, now: datetime) -> list[int]:
+    others = select(_D.lane).where(_D.webhook_id == webhook_id, LEASED, _D.lease_by != sender).distinct()
+    skip = room.full.union(conn.execute(others).scalars())
+    again = turns.retries(conn, webhook_id, after=room.after_retry, skip=skip, limit=room.count, now=now)
+    least = room.count // 2 if again else room.count
+    new = turns.fresh(conn, webhook_id, after=room.after_fresh, skip=skip, limit=max(least, room.count - len(again)))
+    return again[: room.count - len(new)] + new
 
 
 def _read(conn: Connection, ids: Sequence[int]) -> list[Leased]:

@@ -50,6 +50,39 @@ async def test_order_per_account_is_kept(rig: Rig, receiver: Receiver) -> None:
     assert all(seen == sorted(seen) for seen in by_account.values())
 
 
+async def test_the_backlog_of_one_account_delays_no_other(rig: Rig, receiver: Receiver) -> None:
+    """While 600 of an account wait at a slow endpoint, what comes for others, or for the team, goes out at once."""
+    receiver.slow_s = 0.01
+    rig.hook(receiver.url("/slow"))
+    rig.emit(600)
+    async with running(rig.loop()):
+        await until(lambda: len(receiver.got) >= 40)
+        rig.emit(2, account="acct_b")
+        rig.emit(account=None)
+        before = len(receiver.got)
+        await until(lambda: len(receiver.got) >= 600)
+    accounts = [got.body.get("account_id") for got in receiver.got]
+    assert {accounts.index("acct_b") < before + 200, accounts.index(None) < before + 200} == {True}
+    mine = [got.body["payload"]["n"] for got in receiver.got if got.body.get("account_id") == "acct_a"]
+    assert mine == sorted(mine)
+
+
+async def test_many_accounts_take_turns_at_a_slow_endpoint(
+    sqlite_store: Store, rig_of: Callable[..., Rig], receiver: Receiver
+) -> None:
+    """Each of thirty accounts with a backlog has had its second delivery before any has had its tenth."""
+    receiver.slow_s = 0.06
+    rig = rig_of(sqlite_store, webhooks={"parallel_per_host": 4})
+    rig.hook(receiver.url("/slow"))
+    for n in range(30):
+        rig.emit(20, account=f"acct_{n}")
+    async with running(rig.loop()):
+        await until(lambda: len(receiver.got) >= 120)
+    accounts = [got.body["account_id"] for got in receiver.got]
+    tenth = next((n for n in range(len(accounts)) if accounts[: n + 1].count(accounts[n]) == 10), len(accounts))
+    assert all(accounts[:tenth].count(f"acct_{n}") >= 2 for n in range(30))
+
+
 async def test_a_slow_endpoint_delays_no_other(
     sqlite_store: Store, rig_of: Callable[..., Rig], receiver: Receiver
 ) -> None:

@@ -36,7 +36,7 @@ def test_what_is_to_be_done_is_counted(store: Store) -> None:
         webhooks.listen(conn, team.id, ["tips.received"], until=NOW + timedelta(minutes=1), now=NOW)
         for n in range(3):
             events.emit(conn, team.id, "tips.received", str(n), {"n": n}, account_id=f"acct_{n}", now=NOW)
-        deliveries.lease(conn, "a", {hook.id: 1}, lease_s=30, now=NOW)
+        deliveries.lease(conn, "a", {hook.id: deliveries.Room(1)}, lease_s=30, now=NOW)
         found = backlog.count(conn, now=NOW)
     assert running.state == "running"
     assert found.jobs == {("a", "pending"): 1, ("a", "running"): 1}

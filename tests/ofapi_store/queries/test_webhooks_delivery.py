@@ -14,7 +14,7 @@ from ofapi_store.queries import events, webhooks
 from ofapi_store.queries import webhooks_delivery as deliveries
 from ofapi_store.queries.events import DELIVERIES, NewEvent
 from ofapi_store.queries.webhooks_breaker import Breaker
-from ofapi_store.queries.webhooks_delivery import Leased, Result
+from ofapi_store.queries.webhooks_delivery import Leased, Result, Room
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ def hook(store: Store) -> str:
 
 def take(store: Store, sender: str, hook: str, room: int, now: datetime = NOW) -> list[Leased]:
     with store.write() as conn:
-        return deliveries.lease(conn, sender, {hook: room}, lease_s=30, now=now)
+        return deliveries.lease(conn, sender, {hook: Room(room)}, lease_s=30, now=now)
 
 
 def settle(store: Store, sender: str, results: list[Result], now: datetime = NOW) -> frozenset[str]:
@@ -155,7 +155,7 @@ def test_a_long_past_costs_nothing(sqlite_store: Store, monkeypatch: pytest.Monk
         events.emit(conn, team.id, "tips.received", "1", {}, now=NOW)
         event.listen(conn, "before_cursor_execute", explain)
         deliveries.endpoints(conn, [made.id], now=NOW)
-        leased = deliveries.lease(conn, "a", {made.id: 10}, lease_s=30, now=NOW)
+        leased = deliveries.lease(conn, "a", {made.id: Room(10)}, lease_s=30, now=NOW)
         deliveries.extend(conn, "a", [one.id for one in leased], lease_s=30, now=NOW)
         deliveries.sweep(conn, now=NOW)
         deliveries.settle(conn, "a", [result(leased[0])], Breaker(), now=NOW)

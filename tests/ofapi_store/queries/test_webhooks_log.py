@@ -26,7 +26,7 @@ def hook(store: Store) -> str:
         )
         for n in range(4):
             events.emit(conn, team.id, "tips.received", str(n), {"n": n}, account_id=f"acct_{n % 2}", now=NOW)
-        leased = deliveries.lease(conn, "a", {made.id: 10}, lease_s=30, now=NOW)
+        leased = deliveries.lease(conn, "a", {made.id: deliveries.Room(10)}, lease_s=30, now=NOW)
         results = [
             Result(one, "delivered" if n < 2 else "failed", NOW + timedelta(minutes=n), 5)
             for n, one in enumerate(leased)
