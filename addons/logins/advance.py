@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 MAX_STEPS = 12
 STATES = {"sms": "needs-otp", "app": "needs-app-otp", "face": "needs_face_otp"}
 EXPIRED = ("attempt_expired", "The login was not finished in time. Start it again.")
+FINAL = frozenset({"captcha_required"})  # the same login would be refused again, whoever gives it
 PROXY_REFUSED = Refused("proxy_refused", "The proxy's address is private and must not be reached from here.")
 
 
@@ -179,9 +180,10 @@ class _Step:
         )
 
     async def _refuse(self, refused: Refused) -> None:
-        """The end; on the hosted page the creator may correct what was given a few times."""
+        """The end; on the hosted page the creator may correct a few times what can be corrected."""
         log.info("login refused", attempt=self.row.id, reason=refused.code)
-        if self.row.session_id is not None and self.row.starts + 1 < self.services.config.auth.max_code_tries:
+        tries = self.row.starts + 1 < self.services.config.auth.max_code_tries
+        if self.row.session_id is not None and tries and refused.code not in FINAL:
             await self._move(
                 state="authenticating",
                 progress="filling_out_login",

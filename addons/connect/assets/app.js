@@ -85,6 +85,7 @@
     }
     if (status.state === "failed") {
       error(last.error_message);
+      byId("failed-captcha").hidden = last.error_code !== "captcha_required";
       show("failed");
       tell("onlyfansapi.auth.failed", { message: last.error_message, code: last.error_code, details: last });
       return;

@@ -97,6 +97,19 @@ async def test_a_page_has_a_limit_of_tries(desk: Desk) -> None:
         await desk.attempts.fill(session, secret_of(desk))
 
 
+async def test_a_captcha_ends_a_page(desk: Desk) -> None:
+    """There is nothing to correct: the attempt has failed and its link is used up."""
+    session = session_of(desk)
+    row = await desk.attempts.fill(session, secret_of(desk, email=f"captcha+{desk.creator.email}"))
+    await advance(desk.services, row.id)
+    ended = desk.row(row.id)
+    assert (ended.state, ended.progress, ended.error_code) == ("failed", "failed", "captcha_required")
+    assert "raw_data" in (ended.error_message or "")
+    with pytest.raises(Conflict) as caught:
+        await desk.attempts.fill(session, secret_of(desk))
+    assert caught.value.code == "link_used"
+
+
 async def test_a_page_renews_a_dead_account(store: Store, desk_of: Callable[..., Desk]) -> None:
     """A creator whose session died logs in by a new link: the account that is there gets the login."""
     desk = desk_of(store)

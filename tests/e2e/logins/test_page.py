@@ -93,12 +93,22 @@ async def test_fields_are_told_one_by_one(bed: Bed, browser: Browser) -> None:
     assert await browser.js("document.getElementById('password').getAttribute('aria-invalid')") == "true"
 
 
-async def test_captcha_leads_to_the_session_form(bed: Bed, browser: Browser) -> None:
-    """A captcha is not passed: the page says so, and a session can be pasted in the same visit."""
-    await browser.open(await asyncio.to_thread(page, bed))
+async def test_a_captcha_ends_the_login(bed: Bed, browser: Browser) -> None:
+    """It is not passed: page and API say that the attempt failed, and that a pasted session is the way."""
+    started = (await asyncio.to_thread(bed.api.post, "/authenticate", json={"auth_type": "mobile_app"})).json()
+    link = started["mobile_auth_session_deeplink"]
+    await browser.open(link)
     await give(browser, f"captcha+{bed.owner.email}", PASSWORD)
-    await browser.wait("document.getElementById('error').innerText.includes('captcha')")
-    await browser.wait_for("tab-session")
+    await browser.wait_for("failed-captcha")
+    assert "raw_data" in await browser.text("error")
+    assert "Browser session" in await browser.text("failed-captcha")
+    assert not await browser.js("document.getElementById('form-password').checkVisibility()")
+    shown = (await asyncio.to_thread(bed.api.get, f"{link}/status")).json()
+    polled = (await asyncio.to_thread(bed.api.get, f"/authenticate/{started['attempt_id']}")).json()
+    for told in (shown, polled):
+        assert (told["state"], told["progress"]) == ("failed", "failed")
+        assert told["lastAttempt"]["error_code"] == "captcha_required"
+        assert told["lastAttempt"]["success"] is False
 
 
 async def test_in_a_frame(bed: Bed, browser: Browser) -> None:
