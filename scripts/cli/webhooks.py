@@ -140,7 +140,7 @@ def test(
     if name not in EVENTS:
         raise CliError("bad_value", f"there is no event {name!r}; events: {', '.join(EVENTS)}", exit_code=2)
     outcome = asyncio.run(_send_sample(config, row, name, box.decrypt(row.secret) if row.secret else None))
-    body = {"webhook_id": row.id, "event": name, "ok": outcome.ok, "status_code": outcome.status_code}
+    body: dict[str, Any] = {"webhook_id": row.id, "event": name, "ok": outcome.ok, "status_code": outcome.status_code}
     body |= {"error_type": outcome.error_type, "error_message": outcome.error_message, "response": outcome.response}
     if not outcome.ok:
         raise CliError("delivery_failed", outcome.error_message or "the endpoint refused", **body)
