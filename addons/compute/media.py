@@ -115,6 +115,9 @@ async def _scraped_url(call: Call, account: AccountContext, body: Mapping[str, A
         text = "Send exactly one of url and media_id."
         raise ValidationFailed({"url": [text], "media_id": [text]})
     if url is not None:
+        if body.get("file_type") is not None:
+            text = "The file_type field is allowed with media_id only; a url names its file by itself."
+            raise ValidationFailed.of("file_type", text)
         return str(url), "url"
     return await _vault_url(call, account, str(media_id), str(body.get("file_type") or "full")), "media_id"
 
@@ -148,9 +151,12 @@ def _link(call: Call, media: MediaService, copy: Copy, ends: int | None) -> dict
 
 def _link_end(body: Mapping[str, Any]) -> int | None:
     """When the link ends, Unix seconds; None for a public one."""
-    if body.get("public"):
-        return None
     given = body.get("expiration_date")
+    if body.get("public"):
+        if given is not None:
+            text = "The expiration_date field must be null where public is true: a public link does not end."
+            raise ValidationFailed.of("expiration_date", text)
+        return None
     if given is None:
         return int(time.time()) + SCRAPE_LINK_S
     try:

@@ -215,9 +215,16 @@ async def test_scrape_gives_a_link_to_a_cached_file(stack: Stack, http: aiohttp.
     async with http.post(target, json={"url": url, "expiration_date": "2020-01-01"}) as answer:
         assert answer.status == 422
         assert list((await answer.json())["errors"]) == ["expiration_date"]
-    for wrong in ({}, {"url": url, "media_id": 5}):
-        async with http.post(target, json=wrong) as answer:
+    wrong: list[tuple[dict[str, Any], list[str]]] = [
+        ({}, ["url", "media_id"]),
+        ({"url": url, "media_id": 5}, ["url", "media_id"]),
+        ({"url": url, "file_type": "thumb"}, ["file_type"]),
+        ({"url": url, "public": True, "expiration_date": "2050-01-01"}, ["expiration_date"]),
+    ]
+    for body, fields in wrong:
+        async with http.post(target, json=body) as answer:
             assert answer.status == 422
+            assert list((await answer.json())["errors"]) == fields
 
 
 async def test_scrape_by_media_id(stack: Stack, http: aiohttp.ClientSession) -> None:
@@ -225,6 +232,9 @@ async def test_scrape_by_media_id(stack: Stack, http: aiohttp.ClientSession) -> 
     first = json.loads(await vault(stack, http, 0))["list"][0]
     target = f"{stack.base_url}/api/{stack.account}/media/scrape"
     async with http.post(target, json={"media_id": first["id"], "file_type": "thumb"}) as answer:
+        assert answer.status == 200
+        await answer.read()
+    async with http.post(target, json={"media_id": first["id"]}) as answer:  # the whole file where none is named
         assert answer.status == 200
         await answer.read()
     async with http.post(target, json={"media_id": 1, "file_type": "full"}) as answer:
