@@ -7,6 +7,7 @@ answer than is kept of it.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,7 +97,10 @@ class Sender:
                 AddressPolicy.of(config.network.allow_private), limit=0, keepalive_timeout=KEEPALIVE_S
             ),
             timeout=aiohttp.ClientTimeout(
-                total=hooks.total_timeout_s, connect=hooks.connect_timeout_s, sock_connect=hooks.connect_timeout_s
+                total=hooks.total_timeout_s,
+                connect=hooks.connect_timeout_s,
+                sock_connect=hooks.connect_timeout_s,
+                ceil_threshold=math.inf,  # else waits of five seconds and more end up to a second late
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

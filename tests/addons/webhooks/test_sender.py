@@ -163,6 +163,24 @@ async def test_a_body_that_never_ends_is_left_alone_in_time() -> None:
     assert outcome.duration_ms < 9000  # the default would be ten seconds
 
 
+async def test_a_try_ends_when_its_time_is_over() -> None:
+    """Not up to a second later, to which times of five seconds and more are rounded by default."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    loop = asyncio.get_running_loop()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    await asyncio.sleep(1.05 - loop.time() % 1)  # rounded, the end would be 0.9 s late
+    config = {"network": {"allow_private": ["127.0.0.0/8"]}, "webhooks": {"total_timeout_s": 5.05}}
+    outcome = await send(f"http://127.0.0.1:{port}/", **config)
+    server.close()
+    assert outcome.error_type == "timeout"
+    assert 5050 <= outcome.duration_ms < 5800
+
+
 async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
     """https is verified."""
 
