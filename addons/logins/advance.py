@@ -116,7 +116,8 @@ class _Step:
                 error_message=outcome.message,
             )
         elif outcome.again:
-            await self._refuse(Refused("too_many_codes", f"{outcome.message} That was the last try; start again."))
+            said = outcome.message.partition(". ")[0].rstrip(".")
+            await self._refuse(Refused("too_many_codes", f"{said}. That was the last try; start again."))
         else:
             await self._refuse(outcome)
 

@@ -67,6 +67,7 @@ async def test_wrong_codes(desk: Desk) -> None:
         assert desk.row(attempt).tries == min(tries, 4)
     row = desk.row(attempt)
     assert (row.state, row.error_code, row.secret) == ("failed", "too_many_codes", None)
+    assert row.error_message == "OnlyFans says that the code is wrong. That was the last try; start again."
     assert desk.account(attempt).disconnected_at is not None
     assert desk.events()[-1] == "accounts.authentication_failed"
 
