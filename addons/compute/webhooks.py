@@ -110,6 +110,8 @@ async def deliveries(call: Call) -> Answer:
     """Every try of the last seven days, newest first."""
     row = await _mine(call)
     query = call.query
+    if query.get("event") and (wrong := _event_problems([query["event"]])):
+        raise ValidationFailed({"event": wrong})
     oldest = call.now() - timedelta(days=LOG_DAYS)
     limit, offset = query["limit"], query["offset"]
     found = await call.services.store.aread_slow(

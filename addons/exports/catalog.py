@@ -19,7 +19,7 @@ OF_ACCOUNT = ("account_id", "account_name")
 MAX_MESSAGES = 10_000_000
 MAX_VISITOR_DAYS = 731
 FANSLY = "This installation exports OnlyFans accounts only; fansly_chat_messages cannot be served."
-_NOT_STORED = "this installation knows profiles only as its own accounts see them, without this figure"
+_NOT_STORED = "this installation knows profiles only as its own accounts see them, without this figure."
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,8 @@ async def test_the_log_shows_tries_and_sends_again(bench: Bench, receiver: Recei
     assert "offset=2" in paged["_pagination"]["next_page"]
     assert (await send(bench, "GET", f"{path}?succeeded=false")).json["data"] == []
     assert (await send(bench, "GET", f"{path}?event=posts.liked")).json["data"] == []
+    refused = await send(bench, "GET", f"{path}?event=tips.recieved")
+    assert (refused.status, list(refused.json["errors"])) == (422, ["event"])
     assert (await send(bench, "GET", f"{path}?date_end=2020-01-01")).json["data"] == []
     for name in (one["id"], one["delivery_uuid"]):
         again = await send(bench, "POST", f"{path}/{name}/redeliver")
