@@ -208,9 +208,19 @@ def fail(conn: Connection, row: AttemptRow, code: str, message: str, now: dateti
     if row.purpose == "connect":
         accounts.disconnect(conn, row.team_id, row.account_id, now=now)
     else:
-        accounts.set_state(conn, row.account_id, row.previous_state or "session_expired", progress="failed", now=now)
+        _as_before(conn, row, now)
     _emit(conn, after, "accounts.authentication_failed", now)
     return after
+
+
+def _as_before(conn: Connection, row: AttemptRow, now: datetime) -> None:
+    """The account after a login that failed: one whose old login works is signed in as ever, unless that died meanwhile."""
+    if row.previous_state != "authenticated":
+        accounts.set_state(conn, row.account_id, row.previous_state or "session_expired", progress="failed", now=now)
+        return
+    account = accounts.by_id(conn, row.account_id)
+    works = account is not None and account.state == "authenticated"
+    accounts.change(conn, row.account_id, authentication_progress="signed_in" if works else "failed", now=now)
 
 
 def succeed(

@@ -92,8 +92,21 @@ def test_failing_a_reconnect(store: Store, team: TeamRow, account: AccountRow, b
     row = begin(store, team, account_id=account.id)
     assert account_of(store, row).state == during
     with store.write() as conn:
+        moved = auth.move(conn, row, NOW, progress="submitting")
+        auth.fail(conn, moved, "x", "x", NOW)
+    after = account_of(store, row)
+    assert (after.state, after.login) == (before, account.login)
+    assert after.authentication_progress == ("signed_in" if before == "authenticated" else "failed")
+
+
+def test_a_session_that_died_during_a_reconnect_stays_dead(store: Store, team: TeamRow, account: AccountRow) -> None:
+    """The failed login does not say that the old one works."""
+    row = begin(store, team, account_id=account.id)
+    with store.write() as conn:
+        accounts.set_state(conn, account.id, "session_expired")
         auth.fail(conn, row, "x", "x", NOW)
-    assert (account_of(store, row).state, account_of(store, row).login) == (before, account.login)
+    after = account_of(store, row)
+    assert (after.state, after.authentication_progress) == ("session_expired", "failed")
 
 
 def test_success(store: Store, team: TeamRow) -> None:
