@@ -20,6 +20,7 @@ from addons.exports.exporter import Built, Exporter
 from addons.exports.files import ExportFiles
 from addons.exports.vault import NothingFetched
 from addons.exports.writers import XLSX_MAX_ROWS, remove_parts
+from addons.jobs.leasing import CANCELLED
 from addons.jobs.registry import GiveUp, Job, JobKind, RetryLater
 from addons.jobs.upstream_client import Refused, SessionExpired, Unavailable
 from ofapi_store.queries import exports
@@ -33,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 UPKEEP_S = 60.0
 ORPHAN_AGE = timedelta(seconds=60)
+JOB_GONE = f"{CANCELLED} Retry the export."
 GIVEN_UP_AGE = timedelta(hours=1)
 PART_AGE_S = 86_400.0
 _FINAL = (SessionExpired, Refused, LookupError, ValueError, NothingFetched)
@@ -120,7 +122,8 @@ def _too_many(config: Config, row: ExportRow, rows: int) -> str | None:
 async def job_failed(job: Job, services: Services, error: str) -> None:
     """The job has failed for good: so has the export, and its credits come back."""
     export_id = str(job.payload["export"])
-    row = await services.store.awrite(exports.failed, export_id, error, now=services.clock())
+    reason = JOB_GONE if error == CANCELLED else error
+    row = await services.store.awrite(exports.failed, export_id, reason, now=services.clock())
     if row is not None:
         (await _exporter(services, row)).discard(file=True)
 
@@ -130,7 +133,7 @@ async def upkeep(_: Job, services: Services) -> None:
     now, store = services.clock(), services.store
     for export_id in await store.aread_slow(exports.orphans, before=now - ORPHAN_AGE):
         log.warning("export without a job failed", export=export_id)
-        await store.awrite(exports.failed, export_id, "Its job was cancelled on this installation. Retry the export.")
+        await store.awrite(exports.failed, export_id, JOB_GONE)
     files = ExportFiles(services.config.exports.dir, services.config.secret_keys())
     before = now - timedelta(days=services.config.exports.retention_days)
     for row in await store.aread_slow(exports.outdated, before=before):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SETTLE = "jobs.settle"
 PERIODIC_KEY = "periodic"
+CANCELLED = "Its job was cancelled on this installation."
 
 
 def due(conn: Connection, kinds: Iterable[str], now: datetime) -> bool:
@@ -93,6 +94,15 @@ def fail(conn: Connection, job: outbox.Job, worker: str, *, error: str, settle: 
     outbox.fail(conn, job.id, worker, error=error, now=now)
     if settle:
         _settle(conn, job.id, error, now)
+
+
+def cancel(conn: Connection, job_id: int, *, settle: bool, now: datetime) -> bool:
+    """Cancelled by hand, with the settling job if wanted. False: not there, or over already."""
+    if not outbox.cancel(conn, job_id, now=now):
+        return False
+    if settle:
+        _settle(conn, job_id, CANCELLED, now)
+    return True
 
 
 def ensure(conn: Connection, kinds: Mapping[str, float], now: datetime) -> None:

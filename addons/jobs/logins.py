@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from addons.config.types import SecretMissing
+from addons.jobs.leasing import CANCELLED
 from addons.jobs.registry import GiveUp, Job, JobKind, RetryLater
 from addons.logins import mail
 from addons.logins.advance import EXPIRED, advance
@@ -25,6 +26,7 @@ UNAVAILABLE = (
     "upstream_unavailable",
     "OnlyFans could not be reached, also after several tries. Start the login again later.",
 )
+STOPPED = ("login_cancelled", "The operator of this gateway cancelled the login. Start it again.")
 
 
 async def login(job: Job, services: Services) -> None:
@@ -36,8 +38,8 @@ async def login(job: Job, services: Services) -> None:
 
 
 async def unreachable(job: Job, services: Services, error: str) -> None:
-    """No try is left: the attempt ends, its secrets are wiped."""
-    await _end(services, job.payload["attempt"], *UNAVAILABLE)
+    """No try is left, or an operator cancelled it: the attempt ends, its secrets are wiped."""
+    await _end(services, job.payload["attempt"], *(STOPPED if error == CANCELLED else UNAVAILABLE))
 
 
 async def expire(job: Job, services: Services) -> None:

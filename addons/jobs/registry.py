@@ -116,7 +116,8 @@ class JobKind:
     """How a kind runs. `retry_s(attempt)`: wait after that try in seconds; None is the config's backoff.
 
     `on_failed(job, services, error)` runs, as a job of its own, when the row has failed for good, whether its handler
-    said so or its worker died on the last try: it settles what depended on the row. It may run more than once.
+    said so or its worker died on the last try, or was cancelled by hand: it settles what depended on the row. It may run
+    more than once. Such a row is not run again by hand, because nothing waits for it any more.
     `resumable`: loses nothing by being stopped, so a worker that stops does not wait for it. `routine`: runs all the
     time; its done rows are forgotten after a day, as those of periodic kinds are.
     """

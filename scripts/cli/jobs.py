@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 app = App()
 JobArg = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Id of the job.")]
+AGAIN = {
+    "auth.login": ": POST /authenticate",
+    "export.build": ": POST /data-exports/{id}/retry",
+    "export.calculate": ": POST /data-exports/{id}/retry",
+}
 STATES = ("pending", "running", "done", "failed", "cancelled")
 
 
@@ -85,6 +90,9 @@ def retry(job: JobArg) -> None:
         found = outbox.get(conn, job)
         if found is None:
             raise _unknown(job)
+        if found.state in ("failed", "cancelled") and _settles(found.kind):
+            text = f"job {job} is {found.state}, and what waited for it has ended with it; ask for that again instead"
+            raise CliError("job_not_retried", f"{text}{AGAIN.get(found.kind, '')}")
         if not outbox.retry(conn, job):
             raise CliError("job_not_retried", f"job {job} is {found.state}, or a live job does the same already")
     emit({"id": job, "state": "pending"}, f"job {job} is due now")
@@ -92,16 +100,26 @@ def retry(job: JobArg) -> None:
 
 @app.command("cancel")
 def cancel(job: JobArg) -> None:
-    """Cancel a job; a worker that runs it stops within a second."""
+    """Cancel a job; a worker that runs it stops within a second, and what waited for it fails."""
+    from addons.jobs import leasing
     from ofapi_store import outbox
+    from ofapi_store.types import now_utc
 
     with opened_store() as store, store.write() as conn:
         found = outbox.get(conn, job)
         if found is None:
             raise _unknown(job)
-        if not outbox.cancel(conn, job):
+        if not leasing.cancel(conn, job, settle=_settles(found.kind), now=now_utc()):
             raise CliError("job_not_cancelled", f"job {job} is {found.state} already")
     emit({"id": job, "state": "cancelled"}, f"job {job} cancelled")
+
+
+def _settles(kind: str) -> bool:
+    """Whether something ends with a job of that kind."""
+    from addons.jobs.registry import load_registry
+
+    found = load_registry().kinds.get(kind)
+    return found is not None and found.on_failed is not None
 
 
 def _unknown(job: int) -> CliError:

@@ -126,6 +126,21 @@ async def test_cancelled_within_a_second(bench: Bench, monkeypatch: pytest.Monke
     assert balance(bench) == before
 
 
+async def test_an_export_ends_with_its_cancelled_job(bench: Bench) -> None:
+    """An operator cancels the job: the export says so at once, with its event, and can be retried."""
+    listen(bench)
+    made = (await create(bench)).json["data"]
+    with bench.store.write() as conn:
+        (job,) = outbox.list_jobs(conn, kind=exports.CALCULATE)
+        assert leasing.cancel(conn, job.id, settle=True, now=bench.services.clock())
+        assert not leasing.cancel(conn, job.id, settle=True, now=bench.services.clock())
+    await run_jobs(bench)
+    shown = await show(bench, made["id"])
+    assert (shown["status"], shown["failed_reason"]) == ("calculating_credits_failed", export_jobs.JOB_GONE)
+    assert happened(bench) == ["calculating_credits", "calculating_credits_failed"]
+    assert (await request(bench, "POST", f"data-exports/{made['id']}/retry")).status == 200
+
+
 async def test_too_many_rows_fail_the_calculation(store: Store, secret_box: SecretBox, tmp_path: Path) -> None:
     """The reason says the limit and what to do; nothing was charged; the event was sent."""
     bench = export_bench(store, secret_box, tmp_path, exports={"dir": str(tmp_path / "exports"), "max_rows": 44})
@@ -183,8 +198,8 @@ async def test_what_upstream_says(
         assert shown["failed_reason"] == str(problem)
 
 
-async def test_a_job_that_an_operator_cancels_fails_its_export(bench: Bench) -> None:
-    """`ofapi jobs cancel` leaves no export that waits for ever."""
+async def test_an_export_whose_job_is_gone_fails(bench: Bench) -> None:
+    """However its job went, no export waits for ever."""
     made = (await create(bench)).json["data"]
     with bench.store.write() as conn:
         job = outbox.live(conn, exports.CALCULATE, made["id"])

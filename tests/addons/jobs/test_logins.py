@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from addons.jobs import logins
+from addons.jobs import leasing, logins, upkeep
 from addons.jobs.registry import GiveUp, Job, Registry, RetryLater
 from addons.jobs.worker import Worker
 from addons.logins import mail
@@ -50,6 +50,19 @@ async def test_an_outage_is_waited_for(sqlite_store: Store, desk_of: DeskOf) -> 
     await logins.unreachable(job(attempt), desk.services, "gone")
     assert desk.row(attempt).error_code == "upstream_unavailable"
     await logins.unreachable(job(attempt), desk.services, "gone")
+
+
+async def test_a_login_ends_with_its_cancelled_job(store: Store, desk_of: DeskOf) -> None:
+    """Not after half an hour; its account is not busy any more."""
+    desk = desk_of(store)
+    attempt = await desk.start()
+    with store.write() as conn:
+        (row,) = outbox.list_jobs(conn, kind=auth.LOGIN_JOB)
+        assert leasing.cancel(conn, row.id, settle=True, now=desk.clock.now)
+    await Worker(desk.services, Registry({**logins.JOBS, **upkeep.JOBS})).run_until_idle()
+    ended = desk.row(attempt)
+    assert (ended.state, ended.error_code, ended.secret) == ("failed", "login_cancelled", None)
+    assert desk.sim.requests == []
 
 
 async def test_unfinished_attempts_end(sqlite_store: Store, desk_of: DeskOf) -> None:
