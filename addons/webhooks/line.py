@@ -61,6 +61,7 @@ class Line:
 
     __slots__ = (
         "_filled_at",
+        "_fresh_first",
         "_lanes",
         "_last_fresh",
         "_last_retry",
@@ -91,6 +92,7 @@ class Line:
         self._looked_at = 0.0
         self._last_fresh = ""
         self._last_retry = ""
+        self._fresh_first = True
 
     @property
     def outstanding(self) -> int:
@@ -118,7 +120,8 @@ class Line:
         if count <= 0:
             return None
         self._looked_at = now
-        return Room(count, full, self._last_fresh, self._last_retry)
+        self._fresh_first = not self._fresh_first
+        return Room(count, full, self._last_fresh, self._last_retry, self._fresh_first)
 
     def _portion(self, most: int, now: float) -> int:
         """Leases are few. A portion that is soon gone doubles what is held, up to `most`; one that takes long halves it."""

@@ -43,13 +43,15 @@ class Endpoint:
 class Room:
     """How many deliveries of a webhook are wanted. `full`: lanes of which none is.
 
-    `after_fresh`, `after_retry`: the lanes that had the last turn, of new deliveries and of retries.
+    `after_fresh`, `after_retry`: the lanes that had the last turn, of new deliveries and of retries. `fresh_first`: new
+    ones get the odd one where both wait; which matters where one is wanted.
     """
 
     count: int
     full: frozenset[str] = frozenset()
     after_fresh: str = ""
     after_retry: str = ""
+    fresh_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _due(conn: Connection, sender: str, webhook_id: str, room: Room, now: dateti
     others = select(_D.lane).where(_D.webhook_id == webhook_id, LEASED, _D.lease_by != sender).distinct()
     skip = room.full.union(conn.execute(others).scalars())
     again = turns.retries(conn, webhook_id, after=room.after_retry, skip=skip, limit=room.count, now=now)
-    least = room.count // 2 if again else room.count
+    least = (room.count + room.fresh_first) // 2 if again else room.count
     new = turns.fresh(conn, webhook_id, after=room.after_fresh, skip=skip, limit=max(least, room.count - len(again)))
     return again[: room.count - len(new)] + new
 

@@ -39,12 +39,13 @@ class Receiver:
     """`/ok…` 204, `/fail` 500, `/moved` 301, `/gone` 410, `/busy` 429, `/slow` waits, `/fragments` dribbles, `/cut` hangs up.
 
     `/held…` waits for `release`. `broken`: `/ok` answers 500 as long as it is set. `answers`: statuses that `/held…`
-    gives first, before its 204.
+    gives first, before its 204. `refused`: an account whose events get 500.
     """
 
     secret: str = "s3cret"
     got: list[Got] = field(default_factory=list)
     broken: bool = False
+    refused: str = ""
     slow_s: float = 30.0
     retry_after: str = "120"
     port: int = 0
@@ -75,7 +76,10 @@ class Receiver:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
-        self.got.append(self._verify(request, raw))
+        got = self._verify(request, raw)
+        self.got.append(got)
+        if self.refused and got.body.get("account_id") == self.refused:
+            return web.Response(status=500)
         self.running += 1
         self.most = max(self.most, self.running)
         try:

@@ -93,7 +93,7 @@ def test_lanes_of_which_nothing_is_held_are_looked_for_now_and_then() -> None:
     assert one.room(20, 1) == Room(16)
     one.fill([delivery(number) for number in range(16)])
     assert one.room(20, 1.4) is None
-    assert one.room(20, 1.5) == Room(4, frozenset({"a"}), after_fresh="a")
+    assert one.room(20, 1.5) == Room(4, frozenset({"a"}), after_fresh="a", fresh_first=True)
     assert one.room(20, 1.9) is None
     one.fill([delivery(number, "b") for number in range(16, 20)])
     assert one.room(20, 2.1) is None

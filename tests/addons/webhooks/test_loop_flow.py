@@ -67,6 +67,23 @@ async def test_the_backlog_of_one_account_delays_no_other(rig: Rig, receiver: Re
     assert mine == sorted(mine)
 
 
+async def test_an_account_whose_deliveries_only_fail_keeps_no_other_back(
+    sqlite_store: Store, rig_of: Callable[..., Rig], receiver: Receiver
+) -> None:
+    """Its tries that are due are many, and the endpoint is asked one at a time: the other's new one has its turn."""
+    rig = rig_of(sqlite_store, webhooks={"retry_schedule_s": [0] * 50, "pause_after": 1000})
+    receiver.refused = "acct_a"
+    rig.hook(receiver.url())
+    rig.emit(60)
+    async with running(rig.loop(pacing=Pacing(after=3, first_s=0.05, max_s=0.05))):
+        await until(lambda: len(receiver.got) >= 12)
+        rig.emit(account="acct_b")
+        before = len(receiver.got)
+        await until(lambda: any(got.body["account_id"] == "acct_b" for got in receiver.got))
+    accounts = [got.body["account_id"] for got in receiver.got]
+    assert accounts.index("acct_b") < before + 8
+
+
 async def test_many_accounts_take_turns_at_a_slow_endpoint(
     sqlite_store: Store, rig_of: Callable[..., Rig], receiver: Receiver
 ) -> None:

@@ -98,19 +98,19 @@ def test_rows_of_a_lane_come_in_order(store: Store, hook: str) -> None:
 
 
 def test_retries_of_one_account_do_not_keep_back_new_ones_of_another(store: Store, hook: str) -> None:
-    """Half of a lease is for each kind where both wait; what one does not need the other gets."""
+    """Half of a lease is for each kind where both wait; what one does not need the other gets; one alone alternates."""
     wait(store, hook, "a" * 50, attempts=1)
     wait(store, hook, "bbb")
 
-    def lease(count: int) -> str:
+    def lease(count: int, **turn: bool) -> str:
         with store.write() as conn:
-            taken = deliveries.lease(conn, "one", {hook: Room(count)}, lease_s=30, now=NOW)
+            taken = deliveries.lease(conn, "one", {hook: Room(count, **turn)}, lease_s=30, now=NOW)
             deliveries.release_all(conn, "one")
         return "".join(one.lane[-1] for one in taken)
 
     assert lease(4) == "aabb"
     assert lease(10) == "aaaaaaabbb"
-    assert lease(1) == "a"
+    assert (lease(1), lease(1, fresh_first=True), lease(3, fresh_first=True)) == ("a", "b", "abb")
 
 
 def test_every_step_is_a_probe_of_the_index(store: Store, hook: str) -> None:
