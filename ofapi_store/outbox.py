@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     literal,
     null,
+    or_,
     select,
     true,
     update,
@@ -303,8 +304,9 @@ def list_jobs(
     state: str | None = None,
     before_id: int | None = None,
     limit: int = 50,
+    but_done: Iterable[str] = (),
 ) -> list[Job]:
-    """Newest first; page on with `before_id`, the last id of the page."""
+    """Newest first; page on with `before_id`, the last id of the page. `but_done`: kinds of which done ones are left out."""
     query = select(JOBS).order_by(JOBS.c.id.desc()).limit(limit)
     if kind is not None:
         query = query.where(JOBS.c.kind == kind)
@@ -312,6 +314,8 @@ def list_jobs(
         query = query.where(JOBS.c.state == state)
     if before_id is not None:
         query = query.where(JOBS.c.id < before_id)
+    if left_out := sorted(but_done):
+        query = query.where(or_(JOBS.c.state != "done", JOBS.c.kind.not_in(left_out)))
     return [Job(*row) for row in conn.execute(query)]
 
 

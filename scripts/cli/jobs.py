@@ -45,14 +45,18 @@ def list_(
     state: Annotated[str | None, typer.Option(help=f"Only this state: {', '.join(STATES)}.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most rows.")] = 50,
     before: Annotated[int | None, typer.Option(max=2**63 - 1, help="Only ids below this one: the next page.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Done runs of what runs by itself, too.")] = False,
 ) -> None:
     """Jobs, newest first."""
+    from addons.jobs.registry import load_registry
     from ofapi_store import outbox
 
     if state is not None and state not in STATES:
         raise CliError("bad_value", f"--state is one of {', '.join(STATES)}, not {state!r}", exit_code=2)
     with opened_store() as store, store.read() as conn:
-        rows = [as_json(j) for j in outbox.list_jobs(conn, kind=kind, state=state, before_id=before, limit=limit)]
+        left_out = [] if every or kind or state else load_registry().routine
+        found = outbox.list_jobs(conn, kind=kind, state=state, before_id=before, limit=limit, but_done=left_out)
+    rows = [as_json(job) for job in found]
     columns = ["id", "kind", "key", "state", "attempts", "next_at", "last_error"]
     emit(rows, table(rows, columns, empty="no jobs"))
 

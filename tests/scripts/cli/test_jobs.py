@@ -25,10 +25,10 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def add(config: Path, kind: str) -> int:
+def add(config: Path, kind: str, key: str = "x") -> int:
     store = Store.open(load_config(config).store_url)
     with store.write() as conn:
-        made = outbox.enqueue(conn, kind, {"export": "data_export_x"}, key="x").id
+        made = outbox.enqueue(conn, kind, {"export": "data_export_x"}, key=key).id
     store.close()
     return made
 
@@ -46,6 +46,27 @@ def test_a_cancelled_job_runs_again(capsys: pytest.CaptureFixture[str], config: 
     assert call(capsys, config, "retry", job) == (0, {"id": int(job), "state": "pending"})
     assert [row["id"] for row in call(capsys, config, "list")[1]] == [int(job)]
     assert call(capsys, config, "show", "999")[1]["error"] == "job_not_found"
+
+
+def test_what_runs_by_itself_does_not_fill_the_list(capsys: pytest.CaptureFixture[str], config: Path) -> None:
+    """Its done runs are shown where they are asked for; one that failed is shown."""
+    exported = add(config, "export.build")
+    runs = [add(config, "events.schedule", key=str(n)) for n in range(3)]
+    store = Store.open(load_config(config).store_url)
+    with store.write() as conn:
+        outbox.lease_due(conn, "w", limit=9, lease_s=30, kinds=["events.schedule"])
+        outbox.complete(conn, runs[0], "w")
+        outbox.complete(conn, runs[1], "w")
+        outbox.fail(conn, runs[2], "w", error="x")
+    store.close()
+
+    def ids(*args: str) -> list[int]:
+        return [row["id"] for row in call(capsys, config, "list", *args)[1]]
+
+    assert ids() == [runs[2], exported]
+    assert ids("--all") == [*reversed(runs), exported]
+    assert ids("--kind", "events.schedule") == [*reversed(runs)]
+    assert ids("--state", "done") == [runs[1], runs[0]]
 
 
 def test_what_waits_for_a_cancelled_job_is_told(capsys: pytest.CaptureFixture[str], config: Path) -> None:
