@@ -83,6 +83,18 @@ async def test_an_export_without_rows_is_free_and_has_a_header(bench: Bench) -> 
     assert file_of(bench, shown).read_text(encoding="utf-8-sig").startswith("transaction_id,")
 
 
+async def test_profiles_are_those_of_all_accounts_or_of_some(bench: Bench) -> None:
+    """`account_ids` is not required for public_profiles; where it is given it narrows."""
+    with bench.store.write() as conn:
+        second = testing.make_account(conn, bench.team.id)
+    put(bench, "fans", [{"fan_id": n, "username": f"u{n}"} for n in (1, 2, 3)])
+    counts = [
+        (await done(bench, type="public_profiles", account_ids=ids))["total_rows"]
+        for ids in (None, [bench.account.id], [second.id])
+    ]
+    assert counts == [3, 3, 0]
+
+
 @pytest.mark.parametrize(
     ("end", "shown"),
     [("2025-12-31", "2025-12-31T23:59:59+00:00"), ("2025-12-31T10:00:00+02:00", "2025-12-31T08:00:00+00:00")],
