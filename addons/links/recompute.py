@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from addons.links.attribution import Claim, LinkKey, Outcome, Payment
+from addons.links.clicks import CLICK_IDS
 from addons.links.earnings import Clicked, FanEarnings, History, SmartSince, Source, work_out
 from ofapi_store.queries import conversions, fans, link_dirty, link_revenue, links, messages, pools, transactions
 from ofapi_store.queries.conversions import ConversionRow, NewConversion
@@ -21,6 +22,9 @@ from ofapi_store.queries.link_revenue import FanKey
 
 CLOCK_SLACK = timedelta(seconds=60)
 """Upstream's clock and ours may differ: a click this much after the subscription may still be the one before it."""
+
+TELLING = ("external_click_id", *CLICK_IDS)
+"""By these the network that a click was bought from knows it again."""
 
 
 @dataclass(slots=True)
@@ -99,7 +103,7 @@ def _add_smart(run: _Run, ours: Sequence[links.ClaimRow], smart: Mapping[int, po
         return
     ids = sorted({claim.fan_id for claim in ours})
     wanted = [(smart[claim.link_pk].id, claim.claimed_at) for claim in ours]
-    found = conversions.clicks_before(run.conn, wanted, window=run.window, slack=CLOCK_SLACK)
+    found = conversions.clicks_before(run.conn, wanted, window=run.window, slack=CLOCK_SLACK, telling=TELLING)
     before = conversions.flags_before(run.conn, run.account_id, ids)
     known = link_revenue.stored_fans(run.conn, run.account_id, ids)
     for claim in ours:  # oldest first

@@ -71,14 +71,15 @@ def _mark_duplicates(
     repeats: Counter[tuple[str, str]] = Counter()
     for row in rows:
         link, at = row["smart_link_id"], row["created_at"]
-        first = next(
-            (s for name in names[row["id"]] if (s := seen.get((link, name))) and abs(at - s[1]) < window), None
-        )
-        if first is None:
+        name = next((n for n in names[row["id"]] if (s := seen.get((link, n))) and abs(at - s[1]) < window), None)
+        if name is None:
             own_name = names[row["id"]][0]
             seen[link, own_name] = fresh[link, own_name] = (row["id"], at)
             continue
+        first = seen[link, name]
         row["is_duplicate"] = True
+        if not row["is_bot"]:
+            row["visitor"] = name  # after midnight, too, the visit has one name
         if (link, first[0]) in own:
             own[link, first[0]]["gross_clicks"] += 1
         else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, delete, func, select, update
 
 from ofapi_store.ids import ulid_at
 from ofapi_store.models.clicks import Click
@@ -59,6 +59,8 @@ class ConversionRow:
     is_duplicate: bool
 
 
+_HOLDERS = select(CLICKS.c.id, CLICKS.c.is_bot, CLICKS.c.is_duplicate, CLICKS.c.visitor, CLICKS.c.params)
+_MOST_REPEATS = 200
 _SELECT: Select[Any] = select(*(CONVERSIONS.c[name] for name in ConversionRow.__slots__))
 
 
@@ -278,12 +280,18 @@ def flags_before(
 
 
 def clicks_before(
-    conn: Connection, claims: Sequence[tuple[int, datetime]], *, window: timedelta, slack: timedelta
+    conn: Connection,
+    claims: Sequence[tuple[int, datetime]],
+    *,
+    window: timedelta,
+    slack: timedelta,
+    telling: Sequence[str] = (),
 ) -> dict[tuple[int, datetime], tuple[str, bool, bool]]:
-    """(pool link, time of a claim) → the latest click that held the pool link within `window` before.
+    """(pool link, time of a claim) → click, is_bot, is_duplicate of the visitor who held the pool link latest.
 
-    Upstream's times are whole seconds, so a click of the claim's own second is one before it. Where there is none, the
-    first click within `slack` after it: upstream's clock and ours may differ.
+    `telling`: parameters for the sake of which a later click of the same visit is taken. Latest is who clicked last
+    within `window` before. Upstream's times are whole seconds, so a click of the claim's own
+    second is one before it. Where there is none, who clicked first within `slack` after it: clocks may differ.
     """
     out: dict[tuple[int, datetime], tuple[str, bool, bool]] = {}
     c = CLICKS.c
@@ -291,11 +299,25 @@ def clicks_before(
         now = at.replace(microsecond=0) + _SECOND
         spans = ((at - window, now, c.id.desc()), (now, at + slack, c.id))
         for start, end, order in spans:
-            query = select(c.id, c.is_bot, c.is_duplicate).where(
-                c.pool_id == pool, c.id >= ulid_at(start), c.id < ulid_at(end)
-            )
+            query = _HOLDERS.where(c.pool_id == pool, c.id >= ulid_at(start), c.id < ulid_at(end))
             row = conn.execute(query.order_by(order).limit(1)).first()
             if row is not None:
-                out[pool, at] = (row.id, row.is_bot, row.is_duplicate)
+                best = _of_visit(conn, pool, row, telling) if row.is_duplicate else row
+                out[pool, at] = (best.id, best.is_bot, best.is_duplicate)
                 break
     return out
+
+
+def _of_visit(
+    conn: Connection, pool: int, last: Row[*tuple[Any, ...]], telling: Sequence[str]
+) -> Row[*tuple[Any, ...]]:
+    """The click that stands for a visitor who came again: the first one, unless only a later one has such parameters."""
+    c = CLICKS.c
+    query = _HOLDERS.where(c.pool_id == pool, c.visitor == last.visitor, c.id <= last.id)
+    visit = []
+    for row in conn.execute(query.order_by(c.id.desc()).limit(_MOST_REPEATS)):
+        visit.append(row)
+        if not row.is_duplicate:
+            told = (one for one in (row, *visit) if any((one.params or {}).get(name) for name in telling))
+            return next(told, row)
+    return last  # the first one is forgotten, or went to the profile

@@ -64,10 +64,9 @@ class Case:
             assert not result.problems
             LinkMarks(lambda: when, 0)(conn, found, result)
 
-    def click(self, minutes: float, visitor: str = "v") -> str:
-        made = record(
-            self.smart, 0, visitor, id=str(ULID.from_datetime(T0 + timedelta(minutes=minutes))), pool_id=self.pool
-        )
+    def click(self, minutes: float, visitor: str = "v", **values: str) -> str:
+        ulid = str(ULID.from_datetime(T0 + timedelta(minutes=minutes)))
+        made = record(self.smart, 0, visitor, id=ulid, pool_id=self.pool, **values)
         with self.opened.write() as conn:
             store(conn, prepare([made], PLACES), CONFIG, T0)
         return made.id
