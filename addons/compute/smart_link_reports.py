@@ -86,21 +86,12 @@ async def converted(call: Call) -> Answer:
     row = await smart_link(call)
     first, last = reports.period(call)
     q = call.query
-    fan = _fan_id(q.get("onlyfans_user_id"))
-    wanted = conversions.Filter(
-        row.id, first, last, q.get("conversion_type"), fan, q["include_bots"], q["include_duplicates"]
-    )
+    fan, kind = q.get("onlyfans_user_id"), q.get("conversion_type")
+    wanted = conversions.Filter(row.id, first, last, kind, fan, q["include_bots"], q["include_duplicates"])
     limit, offset = _page(call)
     found = await call.services.store.aread_slow(_conversions, row.account_id, wanted, limit, offset)
-    names = ("date_start", "date_end", "conversion_type", "onlyfans_user_id", "include_bots", "include_duplicates")
-    return Answer({**found, "filters": _filters(call, *names)})
-
-
-def _fan_id(text: str | None) -> int | None:
-    """None for all fans; what is no id is nobody's."""
-    if not text:
-        return None
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
+    names = ("date_start", "date_end", "conversion_type", "include_bots", "include_duplicates")
+    return Answer({**found, "filters": {**_filters(call, *names), "onlyfans_user_id": _text(fan)}})
 
 
 def _conversions(

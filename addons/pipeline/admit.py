@@ -35,8 +35,8 @@ async def admit(parts: Parts, x: Exchange) -> None:
         _check_route(x)
     _check_length(parts, x)
     if x.match is not None and x.path is not None and x.mount != "upstream":
-        params = x.match.rule.spec.params
-        x.query = check_query(x.path.query, params, parts.services.clock())
+        rule, now = x.match.rule, parts.services.clock()
+        x.query = check_query(x.path.query, rule.spec.params, now, computed=rule.source == "computed")
 
 
 async def _admit_key(parts: Parts, x: Exchange) -> None:

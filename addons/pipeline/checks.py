@@ -56,7 +56,8 @@ def _string(name: str, value: Any, spec: ParamRule, now: datetime, text: bool) -
     if least is not None and len(value) < least:
         raise Wrong(f"The {label(name)} field must be at least {show(least)} characters.")
     if spec.pattern is not None and re.fullmatch(spec.pattern, value) is None:
-        raise Wrong(f"The {label(name)} field format is invalid.")
+        expected = f" Expected {spec.help}." if spec.help else ""
+        raise Wrong(f"The {label(name)} field format is invalid.{expected}")
     return value
 
 

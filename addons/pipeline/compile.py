@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from addons.pipeline.matcher import parse_match
@@ -207,8 +207,8 @@ def _required(model: RuleModel, place: Place) -> None:
 def _params(params: Mapping[str, ParamRule], place: Place, *, whole: bool) -> None:
     for name, rule in params.items():
         _param(rule, place.at(name))
-        after = [rule.after] if rule.after else []
-        named = {"after": after, "requires": rule.requires, "conflicts": rule.conflicts, "only_with": rule.only_with}
+        named: dict[str, Iterable[str]] = {"after": [rule.after] if rule.after else []}
+        named |= {key: getattr(rule, key) for key in ("requires", "conflicts", "only_with", "required_when")}
         for key, others in named.items():
             for other in others:
                 if other not in params and whole:

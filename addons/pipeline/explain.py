@@ -91,7 +91,7 @@ def _routed(plan: Plan, asked: _Asked, found: Match | None, config: Config) -> d
         out["upstream"] = sent if live else None
     elif asked.mount != "upstream":
         try:
-            query = check_query(path.query, rule.spec.params, datetime.now(UTC))
+            query = check_query(path.query, rule.spec.params, datetime.now(UTC), computed=rule.source == "computed")
             if rule.index is not None and query.get(rule.index.when) is not None:
                 sent["target"] = _readable(rule.index.target(_named(found), ["{id}"]).replace("%7Bid%7D", "{id}"))
                 out["index"] = {"handler": rule.index.handler, "when": rule.index.when}

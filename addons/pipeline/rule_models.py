@@ -79,10 +79,13 @@ class ParamRule(Strict):
     only_with: dict[str, list[JsonValue]] = Field(
         default={}, description="accepted only while the other field has one of these values"
     )
+    required_when: dict[str, list[JsonValue]] = Field(
+        default={}, description="422 when absent while the other field has one of these values"
+    )
     unsupported: str | None = Field(
         default=None, description="422 with this text when sent: a promise that cannot be kept here"
     )
-    help: str = Field(default="", description="one line for people")
+    help: str = Field(default="", description="one line for people: what is expected; said where `pattern` is not met")
 
 
 class QueryRule(Strict):

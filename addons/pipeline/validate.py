@@ -37,10 +37,13 @@ class _Pass:
             raise ValidationFailed(self.errors)
 
 
-def check_query(query: str, params: Mapping[str, ParamRule], now: datetime) -> dict[str, Any]:
+def check_query(
+    query: str, params: Mapping[str, ParamRule], now: datetime, *, computed: bool = False
+) -> dict[str, Any]:
     """Every parameter of `query`, those of `params` converted and defaulted, the others as their text.
 
-    Keys are the names that the rule declares. Raises ValidationFailed naming every wrong field.
+    Keys are the names that the rule declares. `computed`: nobody else reads the query. Raises ValidationFailed naming
+    every wrong field.
     """
     if not query and not params:
         return {}
@@ -50,6 +53,7 @@ def check_query(query: str, params: Mapping[str, ParamRule], now: datetime) -> d
         raise ValidationFailed.of("query", f"{e}.") from None
     run = _Pass(now, text=True)
     _dot_names(run, sent, params)
+    _bare_groups(run, sent, params, computed=computed)
     found = {p.name: p.value for p in sent if p.name not in params}
     found.update(_fields(run, params, lambda name, spec: _sent_value(sent, name, spec)))
     run.end()
@@ -86,6 +90,17 @@ def _dot_names(run: _Pass, sent: Iterable[phpquery.Pair], params: Mapping[str, P
         if "." in pair.name and pair.name.partition(".")[0] in groups:
             right = phpquery.bracketed(pair.name)
             run.wrong(pair.name, f"The {pair.name} field is invalid. Use bracket syntax: {right}.")
+
+
+def _bare_groups(run: _Pass, sent: Iterable[phpquery.Pair], params: Mapping[str, ParamRule], *, computed: bool) -> None:
+    """`filter=red` or `filter[]=red` names none of the filters and would filter nothing."""
+    known = [name.removesuffix("[]") for name in params if "[" in name.removesuffix("[]")]
+    groups = {name.partition("[")[0] for name in known} | ({"filter"} if computed else set())
+    groups -= {phpquery.list_name(name) for name in params}
+    for group in sorted(groups & {phpquery.list_name(pair.name) for pair in sent}):
+        right = ", ".join(name for name in known if name.startswith(f"{group}["))
+        hint = f"must be an array. Use bracket syntax: {right}." if right else "is not supported here."
+        run.wrong(group, f"The {label(group)} field {hint}")
 
 
 def check_body(body: Any, fields: Mapping[str, ParamRule], now: datetime) -> dict[str, Any]:
@@ -151,11 +166,12 @@ def _value(run: _Pass, shown: str, value: Any, spec: ParamRule, put: Callable[[A
 def _between(
     run: _Pass, specs: Mapping[str, ParamRule], found: Mapping[str, Any], present: set[str], prefix: str
 ) -> None:
-    """Rules between two fields: `requires` (both or neither), `conflicts`, `only_with`, `after`."""
-    for name in specs:
+    """Rules between two fields: `required_when`, `requires` (both or neither), `conflicts`, `only_with`, `after`."""
+    for name, spec in specs.items():
+        shown = prefix + phpquery.dotted(name)
         if name not in present:
+            _needed(run, shown, spec, found)
             continue
-        spec, shown = specs[name], prefix + phpquery.dotted(name)
         for other in spec.requires or ():
             if other not in present:
                 field_ = prefix + phpquery.dotted(other)
@@ -169,6 +185,12 @@ def _between(
                 run.wrong(shown, f"The {label(shown)} field is only allowed when {other} is {allowed}.")
         if spec.after in found and name in found and spec.after in present and shown not in run.errors:
             _in_order(run, shown, found[spec.after], found[name], spec.after)
+
+
+def _needed(run: _Pass, shown: str, spec: ParamRule, found: Mapping[str, Any]) -> None:
+    for other, values in spec.required_when.items():
+        if found.get(other) in values:
+            run.wrong(shown, f"The {label(shown)} field is required when {label(other)} is {found[other]}.")
 
 
 def _in_order(run: _Pass, shown: str, first: str, last: str, other: str) -> None:

@@ -79,6 +79,23 @@ async def test_what_cannot_be_made_names_its_field(bench: Bench) -> None:
     assert (await bench.api("smart-links")).json["data"] == []
 
 
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, {"account_id", "link_type", "name"}),
+        ({"link_type": "free_trial"}, {"account_id", "name", "free_trial_days"}),
+        ({"link_type": "banner", "name": " ", "account_id": 5}, {"account_id", "link_type", "name"}),
+        ({"link_type": "free_trial", "name": "\n", "free_trial_days": 361}, {"account_id", "name", "free_trial_days"}),
+    ],
+)
+async def test_everything_that_is_wrong_is_named_at_once(bench: Bench, body: dict[str, Any], fields: set[str]) -> None:
+    """One 422 for all fields; below an account the path names it, and no `account_id` is asked for."""
+    got = await post(bench, "smart-links", **body)
+    assert (got.status, set(got.json["errors"])) == (422, fields)
+    got = await post(bench, f"{bench.account.id}/smart-links", **{k: v for k, v in body.items() if k != "account_id"})
+    assert (got.status, set(got.json["errors"])) == (422, fields - {"account_id"})
+
+
 async def test_lists_are_newest_first_and_as_wide_as_the_key(bench: Bench) -> None:
     """By name, by account, page by page; a restricted key sees its accounts alone; nothing has pixels."""
     ids = []

@@ -178,6 +178,7 @@ async def test_shared_links_show_their_owner_and_no_revenue(bench: Bench) -> Non
         ("limit=1001", "limit"),
         ("offset=-1", "offset"),
         ("filter[search]=" + "x" * 256, "filter.search"),
+        ("filter=red", "filter"),
     ],
 )
 async def test_bad_parameters_are_named(bench: Bench, query: str, field: str) -> None:

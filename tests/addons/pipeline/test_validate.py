@@ -22,6 +22,8 @@ PARAMS = {
     "end_date": ParamRule(type="date", requires=["start_date"], after="start_date"),
     "type": ParamRule(enum=["tips", "post"]),
     "tipsSource": ParamRule(only_with={"type": ["tips"]}),
+    "kind": ParamRule(enum=["sale", "refund"]),
+    "reason": ParamRule(required_when={"kind": ["refund"]}, pattern="[a-z]+", help="small letters"),
     "a": ParamRule(conflicts=["b"]),
     "b": ParamRule(),
 }
@@ -66,6 +68,10 @@ def test_a_list_in_brackets_may_hold_the_separator() -> None:
         ("limits[]=5", None, None),
         # dots instead of brackets
         ("filter.online=1", "filter.online", "Use bracket syntax: filter[online]."),
+        # a word where one of several filters belongs
+        ("filter=red", "filter", "must be an array. Use bracket syntax: filter[total_spent], filter[tags]."),
+        ("filter[]=red&filter[tags][]=a", "filter", "must be an array"),
+        ("filter[other]=red", None, None),
         # between fields
         ("start_date=2025-01-01", "end_date", "The end date field is required when start date is present."),
         ("end_date=2025-01-01", "start_date", "The start date field is required when end date is present."),
@@ -74,6 +80,11 @@ def test_a_list_in_brackets_may_hold_the_separator() -> None:
         ("start_date=-30days&end_date=now", None, None),
         ("tipsSource=chat&type=post", "tipsSource", "only allowed when type is tips"),
         ("tipsSource=chat&type=tips", None, None),
+        ("kind=refund", "reason", "The reason field is required when kind is refund."),
+        ("kind=refund&reason=late", None, None),
+        ("kind=sale", None, None),
+        ("kind=lend", "kind", "is invalid"),  # it says nothing about the reason then
+        ("reason=4", "reason", "The reason field format is invalid. Expected small letters."),
         ("a=1&b=2", "a", "must not be sent together with b"),
         # items of lists
         ("filter[tags][]=toolong", "filter.tags.0", "must not be greater than 5 characters"),
@@ -89,6 +100,16 @@ def test_what_is_wrong_and_how_it_is_said(query: str, field: str | None, text: s
     assert list(found) == [field]
     assert text is not None
     assert text in found[field][0]
+
+
+def test_a_bare_filter_is_refused_where_nobody_else_reads_it() -> None:
+    """A computed list without filters says so; a declared `filter`, or an upstream that may know it, gets it as before."""
+    limit = {"limit": PARAMS["limit"]}
+    with pytest.raises(ValidationFailed) as caught:
+        check_query("filter=red", limit, NOW, computed=True)
+    assert caught.value.errors == {"filter": ["The filter field is not supported here."]}
+    assert check_query("filter=red", limit, NOW)["filter"] == "red"
+    assert check_query("filter=red", {"filter": ParamRule()}, NOW, computed=True) == {"filter": "red"}
 
 
 def test_the_first_text_is_the_message() -> None:
