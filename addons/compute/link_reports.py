@@ -7,30 +7,19 @@ from typing import Any
 from sqlalchemy import Connection
 
 from addons.compute.api import Answer, Call, Handler
-from addons.compute.link_tags import link_id
 from addons.compute.smart_link_reports import cents, read_spenders
 from addons.links import reports
+from addons.links.finding import real_link
 from addons.links.rows import spender
 from addons.pipeline.dates import show
-from addons.pipeline.errors import NotFound
-from ofapi_store.queries import link_reports, links
+from ofapi_store.queries import link_reports
 from ofapi_store.queries.links import LinkRow
 from ofapi_store.types import from_cents
 
 
-async def _link(call: Call) -> LinkRow:
-    """Raises NotFound where the link is not stored: it is filled by the live list and by sync."""
-    assert call.account is not None
-    number = link_id(call)
-    row = await call.services.store.aread(links.get, call.account.id, call.args["kind"], number)
-    if row is None:
-        raise NotFound(f"The link {number} is not known here; list the account's links once, or sync the account.")
-    return row
-
-
 async def stats(call: Call) -> Answer:
     """As for smart links. Clicks by day are the growth of upstream's own count since the link was first seen."""
-    row = await _link(call)
+    row = await real_link(call)
     first, last = reports.period(call)
     return Answer(await call.services.store.aread_slow(_stats, row, first, last))
 
@@ -57,7 +46,7 @@ def _stats(conn: Connection, row: LinkRow, first: int | None, last: int | None) 
 
 
 async def cohort_arps(call: Call) -> Answer:
-    row = await _link(call)
+    row = await real_link(call)
     first, last = reports.period(call, "acquisition_start", "acquisition_end")
     return Answer(await call.services.store.aread_slow(_cohort, row, first, last, call.query["revenue_basis"]))
 
@@ -71,7 +60,7 @@ def _cohort(conn: Connection, row: LinkRow, first: int | None, last: int | None,
 
 async def spenders(call: Call) -> Answer:
     """Fans with positive net revenue; what was charged back over all their periods is shown beside it."""
-    row = await _link(call)
+    row = await real_link(call)
     limit, offset = call.query["limit"], call.query["offset"]
     least = cents(call.query["minSpend"]) or 0
     rows, people = await call.services.store.aread_slow(

@@ -1,18 +1,18 @@
 """Tags of tracking and trial links, own and shared (contract 6.12). They live in our store alone.
 
-A link that was not yet seen may be tagged: its row is made, and filled when the link is observed.
+A link that is not in the account's inventory has none and gets none: 404, as for its reports.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import orjson
 from sqlalchemy import Connection
 
 from addons.compute.api import Answer, Call, Handler
-from addons.pipeline.errors import NotFound, ValidationFailed
+from addons.links.finding import MAX_ID, real_link, unknown_link
+from addons.pipeline.errors import ValidationFailed
 from ofapi_store.errors import BadValue
 from ofapi_store.queries import links, smart_links, tags
 
@@ -21,7 +21,6 @@ _KINDS_OF_TYPE = {
     "trial_links": ("trial", "shared_trial"),
 }
 _ALL_KINDS = ("tracking", "shared_tracking", "trial", "shared_trial")
-_MAX_ID = 2**63 - 1
 SMART = "smart_links"
 
 
@@ -40,47 +39,30 @@ def _team_tags(conn: Connection, team_id: str, kind: str | None) -> list[str]:
     return sorted(found, key=tags.fold)
 
 
-def link_id(call: Call) -> int:
-    """The link's id from the path, whose parameter is named after the kind of link."""
-    text = call.params[f"{call.args['kind']}_link_id"]
-    if not (text.isascii() and text.isdecimal()) or int(text) > _MAX_ID:
-        raise NotFound(f"There is no link `{text[:40]}`; link ids are whole numbers.")
-    return int(text)
-
-
 async def list_tags(call: Call) -> Answer:
-    assert call.account is not None
-    found = await call.services.store.aread(_tags_of, call.account.id, call.args["kind"], link_id(call))
+    link = await real_link(call)
+    return Answer({"tags": await call.services.store.aread(tags.of_link, link.id)})
+
+
+type _Link = tuple[str, links.Kind, int]
+type _Change = Callable[[Connection, str, int, list[str]], list[str]]
+
+
+async def _change(call: Call, change: _Change) -> Answer:
+    """All tags of the link after the change; a tag that cannot be is 422 and nothing is changed."""
+    names = check_names(call.body["tags"])
+    link = await real_link(call)
+    target = (link.account_id, call.args["kind"], link.link_id)
+    found = await call.services.store.awrite(_changed, call.team.id, target, names, change)
+    if found is None:
+        raise unknown_link(link.link_id)
     return Answer({"tags": found})
 
 
-def _tags_of(conn: Connection, account_id: str, kind: links.Kind, link_id: int) -> list[str]:
-    link = links.get(conn, account_id, kind, link_id)
-    return tags.of_link(conn, link.id) if link else []
-
-
-class _Target(NamedTuple):
-    account_id: str
-    kind: links.Kind
-    link_id: int
-
-
-def _add(conn: Connection, team_id: str, link: _Target, names: list[str]) -> list[str]:
-    pk = links.ensure(conn, *link)
-    return tags.add(conn, team_id, pk, names)
-
-
-def _remove(conn: Connection, team_id: str, link: _Target, names: list[str]) -> list[str]:
-    found = links.get(conn, *link)
-    return tags.remove(conn, team_id, found.id, names) if found else []
-
-
-async def _change(call: Call, change: Callable[[Connection, str, _Target, list[str]], list[str]]) -> Answer:
-    """All tags of the link after the change; a tag that cannot be is 422 and nothing is changed."""
-    assert call.account is not None
-    names = check_names(call.body["tags"])
-    target = _Target(call.account.id, call.args["kind"], link_id(call))
-    return Answer({"tags": await call.services.store.awrite(change, call.team.id, target, names)})
+def _changed(conn: Connection, team_id: str, target: _Link, names: list[str], change: _Change) -> list[str] | None:
+    """None where the link has gone meanwhile."""
+    row = links.get(conn, *target)
+    return None if row is None else change(conn, team_id, row.id, names)
 
 
 def check_names(names: list[str]) -> list[str]:
@@ -97,11 +79,11 @@ def check_names(names: list[str]) -> list[str]:
 
 
 async def add(call: Call) -> Answer:
-    return await _change(call, _add)
+    return await _change(call, tags.add)
 
 
 async def remove(call: Call) -> Answer:
-    return await _change(call, _remove)
+    return await _change(call, tags.remove)
 
 
 async def created(call: Call) -> Answer:
@@ -109,9 +91,14 @@ async def created(call: Call) -> Answer:
     names = (call.body or {}).get("tags") or []
     link_id = _made(call.upstream or b"")
     if names and link_id is not None and call.account is not None:
-        target = _Target(call.account.id, call.args["kind"], link_id)
-        await call.services.store.awrite(_add, call.team.id, target, names)
+        target = (call.account.id, call.args["kind"], link_id)
+        await call.services.store.awrite(_tag_new, call.team.id, target, names)
     return Answer()
+
+
+def _tag_new(conn: Connection, team_id: str, target: _Link, names: list[str]) -> None:
+    """The link's row is stored with the answer's other rows, later than this: it is begun here."""
+    tags.add(conn, team_id, links.ensure(conn, *target), names)
 
 
 def _made(body: bytes) -> int | None:
@@ -123,7 +110,7 @@ def _made(body: bytes) -> int | None:
     if isinstance(found, list):
         found = found[0] if found else None
     link_id = found.get("id") if isinstance(found, dict) else None
-    return link_id if isinstance(link_id, int) and 0 <= link_id <= _MAX_ID else None
+    return link_id if isinstance(link_id, int) and 0 <= link_id <= MAX_ID else None
 
 
 HANDLERS: dict[str, Handler] = {

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from addons.compute.api import Answer, Call, Handler, NextPage
-from addons.compute.link_tags import link_id
 from addons.links import pool
+from addons.links.finding import link_id
 from addons.links.show import link_item
 from ofapi_store.queries import links, pools, smart_links, tags
 

@@ -74,6 +74,7 @@ class Observer:
         self._metrics = metrics
         self._max_bytes = max_bytes
         self._waiting: list[Sight] = []
+        self._taken = self._done = 0
         self._bytes = 0
         self._room = asyncio.Condition()
         self._seen: TTLCache[bytes, bool] = TTLCache(50_000, SAME_BODY_S, timer=time.monotonic)
@@ -98,6 +99,7 @@ class Observer:
                     self._forget([sight])
                     return
             self._waiting.append(sight)
+            self._taken += 1
             self._bytes += len(sight.body)
             self._metrics.observe_queue.set(self._bytes)
             self._room.notify_all()
@@ -128,6 +130,11 @@ class Observer:
 
     async def flush(self) -> None:
         """Return when everything seen so far is stored or given up."""
+        until = self._taken
+        async with self._room:
+            await self._room.wait_for(lambda: self._done >= until)
+
+    async def _empty(self) -> None:
         async with self._room:
             await self._room.wait_for(lambda: not self._bytes and not self._waiting)
 
@@ -135,7 +142,7 @@ class Observer:
         """Store what waits, then stop."""
         if self._task is not None and not self._task.done():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.flush(), 30)
+                await asyncio.wait_for(self._empty(), 30)
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
@@ -150,6 +157,7 @@ class Observer:
             await self._store(batch)
             async with self._room:
                 self._bytes -= sum(len(s.body) for s in batch)
+                self._done += len(batch)
                 self._metrics.observe_queue.set(self._bytes)
                 self._room.notify_all()
 

@@ -11,10 +11,12 @@ import pytest
 
 from addons.pipeline.exchange import UpstreamRequest
 from ofapi_store.engine import Store
+from ofapi_store.queries import links
 from ofapi_store.secrets import SecretBox
 from tests.addons.pipeline.harness import Bench, Got, json_answer, make_bench
 
 FOLDER = Path(__file__).parents[3] / "rules"
+KINDS: tuple[links.Kind, ...] = ("tracking", "trial", "shared_tracking", "shared_trial")
 CREATE = """
 - id: tracking-links-create
   match: POST /{account}/tracking-links
@@ -27,12 +29,23 @@ CREATE = """
     - {addon: remove, each: $, fields: [tags]}
   then: link_tags.created
   args: {kind: tracking}
+- id: tracking-links-list
+  match: GET /{account}/tracking-links
+  source: passthrough
+  why: The links.
+  upstream: GET /api2/v2/campaigns
+  observe:
+    - {into: tracking_links, each: '$.list[*]', columns: {link_id: id, name: campaignName}}
 """
 
 
 @pytest.fixture
 async def bench(store: Store, secret_box: SecretBox, tmp_path: Path) -> AsyncIterator[Bench]:
     made = make_bench(store, secret_box, tmp_path, rules=(FOLDER / "link-tags.yaml").read_text() + CREATE)
+    with store.write() as conn:
+        for kind in KINDS:
+            for number in (1, 7):
+                links.ensure(conn, made.account.id, kind, number)
     yield made
     await made.gateway.close()
 
@@ -83,6 +96,25 @@ async def test_a_link_id_that_is_none_is_not_found(bench: Bench, link: str) -> N
     """Link ids are whole numbers; anything else is 404, never an error of the store."""
     got = await bench.call("GET", f"/api/{{a}}/tracking-links/{link}/tags")
     assert (got.status, got.json["error"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("kind", ["tracking-links", "trial-links", "shared-tracking-links", "shared-trial-links"])
+async def test_a_link_that_is_not_known_has_no_tags(bench: Bench, kind: str) -> None:
+    """404 to read, add and remove, as for its reports: a mistyped id is told, and makes no link. Upstream is not asked."""
+    path = f"{{a}}/{kind}/99/tags"
+    found = [await bench.call("GET", f"/api/{path}")]
+    found += [await send(bench, method, path, tags=["x"]) for method in ("POST", "DELETE")]
+    assert [(got.status, got.json["error"]) for got in found] == [(404, "not_found")] * 3
+    assert "list the account's links once" in found[0].json["message"]
+    assert await tags_of(bench, "link-tags") == []
+    assert bench.sent == []
+
+
+async def test_a_link_of_an_answer_can_be_tagged_at_once(bench: Bench) -> None:
+    """Its row is stored after the answer has gone out; the tag waits for that."""
+    bench.upstream = lambda _: json_answer({"list": [{"id": 55, "campaignName": "n"}], "hasMore": False})
+    assert (await bench.call("GET", "/api/{a}/tracking-links", settle=False)).status == 200
+    assert (await send(bench, "POST", "{a}/tracking-links/55/tags", tags=["x"])).json["data"]["tags"] == ["x"]
 
 
 async def test_tags_given_when_a_link_is_made_stay_here(bench: Bench) -> None:

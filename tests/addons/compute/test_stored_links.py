@@ -189,7 +189,7 @@ async def test_bad_parameters_are_named(bench: Bench, query: str, field: str) ->
 
 
 async def test_a_link_that_was_only_tagged_is_not_listed(bench: Bench) -> None:
-    """A tag may come before the link was seen; the list waits for the link."""
+    """The tag of a link that was just made may be stored before the link is; the list waits for the link."""
     with bench.store.write() as conn:
         links.ensure(conn, bench.account.id, "tracking", 99)
     assert 99 not in [i["id"] for i in await items(bench, "limit=100")]

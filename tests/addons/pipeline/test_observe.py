@@ -59,6 +59,28 @@ async def test_the_same_body_within_a_minute_is_taken_once() -> None:
     await observer.close()
 
 
+async def test_who_waits_for_what_was_seen_waits_for_nothing_later() -> None:
+    """Traffic that never ends holds nobody up: flush ends with the last body that was seen before it."""
+    stored: list[Sight] = []
+
+    async def ingest(batch: Sequence[Sight]) -> int:
+        stored.extend(batch)
+        await observer.see(sight(1000 + len(stored)))  # one more comes with each batch
+        await asyncio.sleep(0)
+        return len(batch)
+
+    observer = Observer(ingest, Metrics())
+    await observer.see(sight(1))
+    await asyncio.wait_for(observer.flush(), 5)
+    assert sight(1) in stored
+    observer._ingest = _nothing
+    await observer.close()
+
+
+async def _nothing(_: Sequence[Sight]) -> int:
+    return 0
+
+
 async def test_a_full_queue_makes_answered_exchanges_wait_and_drops_nothing() -> None:
     """Memory is bounded by bytes; everything is stored in the end."""
     stored: list[Sight] = []
