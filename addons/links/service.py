@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from addons.links.redirect import Redirects
 from addons.links.writing import ClickWriter
 from addons.pipeline.ingesting import add_on_observed, ingest_sights
 from addons.pipeline.observe import sight_of
+from ofapi_store.errors import StoreError
 
 if TYPE_CHECKING:
     from addons.pipeline.exchange import Exchange
@@ -27,8 +29,10 @@ async def opened(services: Services) -> AsyncIterator[None]:
         if x.account is None:
             return
         if (sight := sight_of(x)) is not None:  # links that upstream lists for the first time are to be known
-            await ingest_sights(services, [sight])
-        await wait_for_revenue(services, x.account.id)
+            with contextlib.suppress(StoreError):  # they are tried again after the answer
+                await ingest_sights(services, [sight])
+        if x.match is not None and x.match.rule.steps:  # shared links carry no revenue
+            await wait_for_revenue(services, x.account.id)
 
     services.parts["synchronous"] = synchronous
     writer = ClickWriter(services)

@@ -115,10 +115,10 @@ async def _present(parts: Parts, x: Exchange, response: Response) -> Response:
     stranger = x.mount == "upstream" and x.account is None
     if rule is not None and rule.spec.then is not None and not stranger and x.principal is not None:
         await call_then(parts, x, rule.spec.then)
+    if x.query.get("synchronous") is True and (wait := parts.services.parts.get("synchronous")) is not None:
+        await wait(x)  # rows are stored, and figures that steps look up are worked out, first
     if rule is not None and not stranger and (rule.steps or (rule.present and x.dialect == "envelope")):
         x.state["base_url"] = base_url(parts, x) + x.state.get("prefix", "")
-        if x.query.get("synchronous") is True and (wait := parts.services.parts.get("synchronous")) is not None:
-            await wait(x)  # figures that steps look up are worked out first
         body = await parts.editor.response(x, body)
     edited = (rule is not None and rule.source == "hybrid") or body is not response.body
     before_swap = body
