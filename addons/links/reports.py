@@ -68,6 +68,26 @@ def series(
     return daily, [_point(month, sums) for month, sums in months.items()]
 
 
+def filled(
+    daily: Sequence[dict[str, Any]], monthly: Sequence[dict[str, Any]], first: int | None, last: int | None, today: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Both series with a point for every day and month of the period, zeros included; none for days to come.
+
+    A period that is open on one side begins with the first day of the series, and ends today.
+    """
+    days = [(date.fromisoformat(row["timestamp"]) - EPOCH_DAY).days for row in daily]
+    end = max([today, *days]) if last is None else min(last, max([today, *days]))
+    begin = first if first is not None else min([*days, end])
+    span = [label(day) for day in range(max(begin, end - MAX_DAYS), end + 1)]
+    months = dict.fromkeys(f"{day[:7]}-01" for day in span)
+    return _all_of(span, daily), _all_of(months, monthly)
+
+
+def _all_of(labels: Iterable[str], points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = {point["timestamp"]: point for point in points}
+    return [known.get(name) or _point(name, [0, 0, 0, 0]) for name in labels]
+
+
 def _point(timestamp: str, values: Sequence[int]) -> dict[str, Any]:
     clicks, subs, net, spenders = values
     return {"timestamp": timestamp, "clicks": clicks, "subs": subs, "revenue": from_cents(net), "spenders": spenders}

@@ -8,8 +8,15 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.cli import chart_fonts
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NOT_SHOWN = (
+    "no font of this machine has the characters of the link's name: the picture shows its id; an .svg shows the name"
+)
 
 CLICKS, SUBS, MONEY, INK, PALE = "#4c78a8", "#54a24b", "#e07b39", "#333333", "#666666"
 _WINDOW_DAYS = {"48h": 2, "7d": 7, "14d": 14, "30d": 30}
@@ -17,8 +24,21 @@ _WEEK = 7
 _MANY_DAYS = 45  # from here on single bars are thin: their course over a week is drawn too
 
 
-def write(report: dict[str, Any], path: Path) -> None:
-    """Draws what `ofapi links report --json` prints; PNG or SVG by the ending. Raises OSError."""
+def write(report: dict[str, Any], path: Path) -> str | None:
+    """Draws what `ofapi links report --json` prints; PNG or SVG by the ending. Raises OSError.
+
+    An SVG keeps its texts, which the viewer's fonts show. What is to be said of a name that a PNG could not show, or None.
+    """
+    from matplotlib import rc_context
+
+    is_svg = path.suffix.lower() == ".svg"
+    title = chart_fonts.Title(report["name"] or "", []) if is_svg else chart_fonts.title(report["name"] or "")
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "ofapi"}):
+        _save(_drawn(report, title), path)
+    return None if title.text or not report["name"] else NOT_SHOWN
+
+
+def _drawn(report: dict[str, Any], title: chart_fonts.Title) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -26,18 +46,27 @@ def write(report: dict[str, Any], path: Path) -> None:
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(h_pad=0.12, w_pad=0.12)  # type: ignore[union-attr, call-arg]
     clicks, subs, money, cohort = figure.subplots(2, 2).flat
-    figure.suptitle(_heading(report), color=INK, fontsize=12, parse_math=False)
+    heading = _heading(report, title.text)
+    figure.suptitle(heading, color=INK, fontsize=12, parse_math=False, fontfamily=title.families or None)
     days = [date.fromisoformat(row["timestamp"]) for row in report["daily"]]
-    for axes, key, title, colour in (
+    for axes, key, name, colour in (
         (clicks, "clicks", "Clicks", CLICKS),
         (subs, "subs", "New subscribers", SUBS),
         (money, "revenue", "Net revenue", MONEY),
     ):
-        _by_day(axes, days, [float(row[key]) for row in report["daily"]], title, colour)
+        if axes is clicks and clicks_unknown(report):
+            _plain(axes, f"{report['clicks']:,} clicks, their days are not known", "day", "clicks per day")
+            _nothing(axes, "by day they are known since the link was first seen here")
+        else:
+            _by_day(axes, days, [float(row[key]) for row in report["daily"]], name, colour)
     _curve(cohort, report["cohort"], report["revenue_basis"])
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
     draft = path.with_name(f".{path.name}.draft")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a name may use letters that the font lacks
+        warnings.filterwarnings("ignore", message="Glyph")  # an SVG's letters are the viewer's affair
         try:
             figure.savefig(draft, format=path.suffix[1:].lower(), dpi=120, metadata=_metadata(path))
             draft.replace(path)
@@ -45,13 +74,22 @@ def write(report: dict[str, Any], path: Path) -> None:
             draft.unlink(missing_ok=True)
 
 
-def _heading(report: dict[str, Any]) -> str:
+def clicks_unknown(report: dict[str, Any]) -> bool:
+    """Whether the link has clicks of which the report does not know the days: a smart link's own are all known."""
+    return (
+        report.get("kind") != "smart"
+        and bool(report.get("clicks"))
+        and not any(row["clicks"] for row in report["daily"])
+    )
+
+
+def _heading(report: dict[str, Any], name: str) -> str:
     """Which link, and which days. The name has a line of its own: letters from right to left would turn what follows."""
-    name, days = report["name"] or report["link"], report["daily"]
-    shown = name if len(name) <= 80 else name[:79] + "…"
+    days = report["daily"]
+    shown = (name if len(name) <= 80 else name[:79] + "…") + "\n" if name else ""
     first, last = (days[0]["timestamp"], days[-1]["timestamp"]) if days else ("", "")
     period = f"{first if first == last else f'{first} to {last}'}, UTC" if days else "no days yet"
-    return f"{shown}\n{report['link']}  ·  {period}"
+    return f"{shown}{report['link']}  ·  {period}"
 
 
 def _metadata(path: Path) -> dict[str, Any]:
@@ -129,7 +167,7 @@ def _curve(axes: Axes, cohort: dict[str, Any], basis: str) -> None:
     who = f"{count:,} subscriber{'' if count == 1 else 's'} of the period"
     _plain(axes, f"{basis.capitalize()} revenue per subscriber, {who}", "days since subscribing", "$ per subscriber")
     if cohort["arps_all_time"] is None:
-        _nothing(axes, "no subscribers yet")
+        _nothing(axes, "no subscribers of the period")
         return
     values = [float(cohort[f"arps_{name}"]) for name in _WINDOW_DAYS]
     whole = float(cohort["arps_all_time"])

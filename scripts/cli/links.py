@@ -83,12 +83,12 @@ def report(
     first, last = _period(start, end)
     with opened_store() as store, store.read() as conn:
         body = _figures(conn, _find(conn, link, account), first, last, "gross" if gross else "net")
-    body["chart"] = None
+    body["chart"] = body["chart_note"] = None
     if out is not None:
         from scripts.cli import link_chart
 
         try:
-            link_chart.write(body, out)
+            body["chart_note"] = link_chart.write(body, out)
         except OSError as e:
             raise CliError("not_written", f"the chart cannot be written to {out}: {e.strerror or e}") from e
         body["chart"] = str(out)
@@ -135,6 +135,7 @@ def _find(conn: Connection, text: str, account: str | None) -> Overview:
 def _figures(conn: Connection, link: Overview, first: int | None, last: int | None, basis: str) -> dict[str, Any]:
     """What the HTTP reports tell, from the same sums."""
     from addons.links import reports
+    from addons.links.earnings import day_of
     from ofapi_store.queries import clicks, link_reports
 
     start, end = reports.whole_months(first, last)
@@ -144,6 +145,8 @@ def _figures(conn: Connection, link: Overview, first: int | None, last: int | No
         days = link_reports.click_days(conn, link.pk)
         counted = [(day, n) for day, n in days if (start is None or day >= start) and (end is None or day <= end)]
     daily, monthly = reports.series(link_reports.days(conn, link.ref, start, end), counted, first, last)
+    if first is not None or last is not None:
+        daily, monthly = reports.filled(daily, monthly, first, last, day_of(datetime.now(UTC)))
     subs, sums = link_reports.cohort(conn, link.ref, first, last)
     known = link_reports.totals(conn, link.ref).subs
     source = max(known, link.subscribers or 0)
@@ -170,18 +173,30 @@ def _print(body: dict[str, Any]) -> None:
     whole |= {name: _amount(body[name]) for name in ("revenue", "chargebacks")}
     screen.print("in all: " + ", ".join(f"{name} {'–' if n is None else n}" for name, n in whole.items()))
     _print_days(body)
-    cohort = body["cohort"]
-    known = cohort["coverage_percent"]
-    coverage = (
-        "" if known is None else f"; {known:.0%} of the link's {cohort['source_subscribers_total']} are known here"
-    )
-    screen.print(f"{cohort['subscribers_count']} subscribers of the period{coverage}")
+    screen.print(_cohort_line(body["cohort"]))
     _print_windows(body)
     if body["chart"]:
         screen.print(f"chart: {escape(body['chart'])}")
+    if body["chart_note"]:
+        screen.print(f"note: {body['chart_note']}")
+
+
+def _cohort_line(cohort: dict[str, Any]) -> str:
+    count, known = cohort["subscribers_count"], cohort["coverage_percent"]
+    line = f"{count:,} subscriber{'' if count == 1 else 's'} of the period"
+    return (
+        line
+        if known is None
+        else f"{line}; known here: {known:.0%} of the link's {cohort['source_subscribers_total']:,}"
+    )
 
 
 def _print_days(body: dict[str, Any]) -> None:
+    from scripts.cli.link_chart import clicks_unknown
+
+    if not body["daily"]:
+        console().print("no days: nothing is known of this link in the period yet")
+        return
     monthly = len(body["daily"]) > 62
     rows = [{"day": row["timestamp"], **row} for row in body["monthly" if monthly else "daily"]]
     sums = {name: sum(row[name] for row in rows) for name in ("clicks", "subs", "revenue", "spenders")}
@@ -192,6 +207,8 @@ def _print_days(body: dict[str, Any]) -> None:
     table(
         [{**row, "revenue": _amount(Decimal(row["revenue"]))} for row in shown], list(names), numbers=list(names)[1:]
     )()
+    if clicks_unknown(body):
+        console().print("clicks by day are known since the link was first seen here; upstream tells their sum alone")
 
 
 def _print_windows(body: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from ofapi_store import testing
 from ofapi_store.engine import Store
 from ofapi_store.models import metadata
 from ofapi_store.models.link_revenue import SUMS
-from scripts.cli import link_chart, main
+from scripts.cli import chart_fonts, link_chart, links, main
 from tests.addons.links.making import START, make_click, make_smart, ulid
 
 REPO = Path(__file__).resolve().parents[3]
@@ -98,7 +98,8 @@ def test_a_report_adds_up(ofapi: Ofapi, accounts: list[str]) -> None:
     cohort = found["cohort"]
     assert (cohort["subscribers_count"], cohort["arps_48h"], cohort["arps_all_time"]) == (2, 10.63, 21.25)
     later = ofapi("report", ulid(1), "--start", "2026-02-01", "--end", "2026-02-28", "--gross")[1]
-    assert [row["revenue"] for row in later["daily"]] == [12.5]
+    assert len(later["daily"]) == 28
+    assert [row["revenue"] for row in later["daily"] if row["revenue"]] == [12.5]
     assert (later["cohort"]["arps_48h"], later["revenue_basis"]) == (12.5, "gross")
 
 
@@ -147,11 +148,15 @@ def test_a_chart_is_a_file(ofapi: Ofapi, accounts: list[str], tmp_path: Path, li
     assert sorted(path.name for path in tmp_path.glob("*chart*")) == ["chart.PNG", "chart.svg"]
 
 
+def written(report: dict[str, Any], path: Path) -> list[str]:
+    """The texts of the chart; as texts they are shown by whatever fonts the viewer has."""
+    assert link_chart.write(report, path) is None
+    return [element.text or "" for element in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+
+
 @pytest.mark.parametrize("days", [1, 5, 60, 400])
 def test_a_chart_names_its_axes_and_fits_its_days(tmp_path: Path, days: int) -> None:
     """Every axis is labelled, dates do not crowd, a long course has an average and a legend, amounts are in dollars."""
-    from matplotlib import rc_context
-
     start = date(2025, 1, 1)
     daily = [
         {"timestamp": (start + timedelta(days=n)).isoformat(), "clicks": n % 7, "subs": 1, "revenue": n - 1.5}
@@ -160,9 +165,7 @@ def test_a_chart_names_its_axes_and_fits_its_days(tmp_path: Path, days: int) -> 
     cohort = {"subscribers_count": 2, **{f"arps_{name}": 12.5 for name in ("48h", "7d", "14d", "30d", "all_time")}}
     report = {"name": "Spring", "link": "tracking:5", "daily": daily, "cohort": cohort, "revenue_basis": "gross"}
     path = tmp_path / "chart.svg"
-    with rc_context({"svg.fonttype": "none"}):  # texts as texts
-        link_chart.write(report, path)
-    texts = [element.text or "" for element in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+    texts = written(report, path)
     assert {"day", "clicks per day", "new subscribers per day", "$ per day", "$ per subscriber"} <= set(texts)
     assert "Gross revenue per subscriber, 2 subscribers of the period" in texts
     assert {"days since subscribing (dashed line: ever, $12.50)", "$12.50"} <= set(texts)
@@ -174,16 +177,75 @@ def test_a_chart_names_its_axes_and_fits_its_days(tmp_path: Path, days: int) -> 
 
 def test_a_chart_of_nothing_earned_says_so(tmp_path: Path) -> None:
     """Subscribers who paid nothing have no curve at fractions of a cent; a name written from the right turns no id."""
-    from matplotlib import rc_context
-
     cohort = {"subscribers_count": 2, **{f"arps_{name}": 0 for name in ("48h", "7d", "14d", "30d", "all_time")}}
     daily = [{"timestamp": "2025-01-01", "clicks": 1, "subs": 2, "revenue": 0}]
     report = {"name": "x \u0627", "link": ulid(1), "daily": daily, "cohort": cohort, "revenue_basis": "net"}
     path = tmp_path / "chart.svg"
-    with rc_context({"svg.fonttype": "none"}):
-        link_chart.write(report, path)
-    texts = [element.text or "" for element in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+    texts = written(report, path)
     assert {"no revenue yet", f"{ulid(1)}  ·  2025-01-01, UTC"} <= set(texts)
+
+
+def test_a_picture_shows_no_boxes_for_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Letters that no font has: the id stands alone and it is said; an SVG has the name; a symbol is left out."""
+    from matplotlib import font_manager
+
+    usual = [entry for entry in font_manager.fontManager.ttflist if entry.name.startswith(("DejaVu", "Last", "STIX"))]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", usual)
+    assert chart_fonts.title("Plain ☂") == ("Plain ☂", [])
+    assert chart_fonts.title("Story 東京") == ("", [])
+    assert chart_fonts.title("Boo 🎃 now") == ("Boo now", [])
+    assert chart_fonts.title("a𝒜").families[0] == "DejaVu Sans"  # and another one that has the script letter
+    cohort = {"subscribers_count": 1, **{f"arps_{name}": 0 for name in ("48h", "7d", "14d", "30d", "all_time")}}
+    daily = [{"timestamp": "2025-01-01", "clicks": 1, "subs": 1, "revenue": 0}]
+    report = {"name": "Story 東京", "link": ulid(1), "daily": daily, "cohort": cohort, "revenue_basis": "net"}
+    assert link_chart.write(report, tmp_path / "chart.png") == link_chart.NOT_SHOWN
+    assert "Story 東京" in written(report, tmp_path / "chart.svg")
+
+
+def test_days_without_anything_are_rows_of_zeros(
+    ofapi: Ofapi, config: Path, accounts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A period that is asked for is shown whole, up to today; where there are no days at all, words say so."""
+    assert accounts
+    daily = ofapi("report", ulid(1), "--start", "2026-01-30", "--end", "2026-02-01")[1]["daily"]
+    assert [(row["timestamp"], row["clicks"], row["revenue"]) for row in daily] == [
+        ("2026-01-30", 0, 0), ("2026-01-31", 0, 0), ("2026-02-01", 0, 0),
+    ]  # fmt: skip
+    months = ofapi("report", ulid(1), "--start", "2025-10-15", "--end", "2026-01-15")[1]["monthly"]
+    assert [(row["timestamp"][:7], row["revenue"]) for row in months] == [
+        ("2025-10", 0), ("2025-11", 0), ("2025-12", 0), ("2026-01", 30),
+    ]  # fmt: skip
+    open_end = ofapi("report", ulid(1), "--start", "-2days")[1]["daily"]
+    assert (len(open_end), open_end[-1]["timestamp"]) == (3, datetime.now(UTC).date().isoformat())
+    assert ofapi("report", ulid(1), "--start", "2100-01-01", "--end", "2100-02-01")[1]["daily"] == []
+    for link, told in ((ulid(1), "2026-01-30"), ("trial:7", "2026-01-30")):
+        assert (
+            main.run(["--config", str(config), "links", "report", link, "--start", "2026-01-30", "--end", "2026-01-31"])
+            == 0
+        )
+        assert told in capsys.readouterr().out
+    assert main.run(["--config", str(config), "links", "report", "trial:7"]) == 0
+    assert "nothing is known of this link" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("count", "line"), [(0, "0 subscribers"), (1, "1 subscriber"), (1200, "1,200 subscribers")])
+def test_subscribers_are_counted_in_good_grammar(count: int, line: str) -> None:
+    """One subscriber is no subscribers."""
+    cohort = {"subscribers_count": count, "coverage_percent": 0.5, "source_subscribers_total": 2400}
+    assert links._cohort_line(cohort) == f"{line} of the period; known here: 50% of the link's 2,400"
+    assert links._cohort_line({**cohort, "coverage_percent": None}) == f"{line} of the period"
+
+
+def test_a_sum_of_clicks_without_days_is_told_once(tmp_path: Path) -> None:
+    """Upstream tells how many clicks a link had before it was first seen here, and not when: that is not none."""
+    cohort = {"subscribers_count": 0, **{f"arps_{name}": None for name in ("48h", "7d", "14d", "30d", "all_time")}}
+    daily = [{"timestamp": "2025-01-01", "clicks": 0, "subs": 0, "revenue": 20}]
+    report = {"kind": "trial", "clicks": 25, "name": "T", "link": "trial:1", "daily": daily, "cohort": cohort}
+    texts = written(report | {"revenue_basis": "net"}, tmp_path / "chart.svg")
+    assert "25 clicks, their days are not known" in texts
+    assert texts.count("none in this period") == 1  # new subscribers; revenue has its bar, the cohort its own words
+    texts = written(report | {"revenue_basis": "net", "kind": "smart"}, tmp_path / "chart.svg")
+    assert texts.count("none in this period") == 2
 
 
 def test_people_read_a_table(config: Path, accounts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
