@@ -154,7 +154,7 @@ def _fans(conn: Connection, account_id: str, ref: str, wanted: FanFilter, call: 
     current = link_reports.subscribed_through_pool(conn, account_id, ref, ids, now=call.now())
     shown = [
         {
-            **fan_row(row, people.get(row.fan_id), subscribed_here=row.fan_id in current),
+            **fan_row(row, people.get(row.fan_id), subscribed_here=row.fan_id in current, now=call.now()),
             "conversion_id": numbers.get(row.fan_id),
             "external_click_id": params.get(row.click_id or "", {}).get("external_click_id"),
         }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from addons.links.clicks import AFFILIATE, CLICK_IDS, UTM
 from addons.pipeline.dates import show
 from ofapi_store.queries.clicks import ClickRow
 from ofapi_store.queries.fans import FanRow as Person
+from ofapi_store.queries.fans import is_subscribed
 from ofapi_store.queries.link_reports import FanRow, is_previous
 from ofapi_store.types import from_cents
 
@@ -47,7 +49,7 @@ def person(fan_id: int, fan: Person | None) -> dict[str, Any]:
     }
 
 
-def fan_row(row: FanRow, fan: Person | None, *, subscribed_here: bool) -> dict[str, Any]:
+def fan_row(row: FanRow, fan: Person | None, *, subscribed_here: bool, now: datetime) -> dict[str, Any]:
     """Contract 6.5, without what conversions and clicks add."""
     return {
         "fan_id": row.fan_id,
@@ -65,13 +67,13 @@ def fan_row(row: FanRow, fan: Person | None, *, subscribed_here: bool) -> dict[s
             "previously_subscribed": is_previous(fan.subscribed_at if fan else None, row.since),
             "subscribed_using_promo": row.is_trial,
             "current_subscription_from_smart_link": subscribed_here,
-            "current_subscription": _subscription(fan),
+            "current_subscription": _subscription(fan) if fan and is_subscribed(fan, now) else None,
         },
     }
 
 
-def _subscription(fan: Person | None) -> dict[str, Any] | None:
-    if fan is None or not fan.is_active or fan.subscription_price is None:
+def _subscription(fan: Person) -> dict[str, Any] | None:
+    if fan.subscription_price is None:
         return None
     renewed = fan.renewed_at is not None and fan.subscribed_at is not None and fan.renewed_at > fan.subscribed_at
     free = fan.subscription_price == 0

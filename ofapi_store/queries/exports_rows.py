@@ -158,10 +158,11 @@ def _messages(scope: Scope) -> Conditions:
 
 
 def _is_active(scope: Scope) -> ColumnElement[bool]:
-    """Subscribed, and not since expired: upstream is not asked about a fan on the day that it ends."""
+    """See `fans.is_subscribed`."""
     c = FANS.c
-    ended = and_(c.expired_at.is_not(None), c.expired_at <= scope.now)
-    return and_(func.coalesce(c.is_active, False).is_(True), not_(ended))
+    return func.coalesce(
+        and_(func.coalesce(c.is_active, True), func.coalesce(c.expired_at > scope.now, c.is_active)), False
+    )
 
 
 def _fans(scope: Scope) -> Conditions:

@@ -64,6 +64,16 @@ _COLUMNS = tuple(FANS.c[name] for name in FanRow.__slots__)
 _SELECT = select(*_COLUMNS)
 
 
+def is_subscribed(row: FanRow, now: datetime) -> bool:
+    """Upstream may say nothing of it (a user's own page); an end that is still to come then does.
+
+    What it said before that end is no longer so: upstream is not asked about a fan on the day that it ends.
+    """
+    if row.expired_at is None or row.is_active is False:
+        return row.is_active is True
+    return row.expired_at > now
+
+
 def by_ids(conn: Connection, account_id: str, fan_ids: Iterable[int]) -> dict[int, FanRow]:
     """The known ones of up to some thousand ids."""
     query = _SELECT.where(FANS.c.account_id == account_id, among(conn, FANS.c.fan_id, fan_ids))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from addons.compute.smart_link_reports import MAX_CENTS, cents
 from ofapi_store.engine import Store
+from ofapi_store.queries import ingest
 from ofapi_store.secrets import SecretBox
 from tests.addons.links.test_recompute import REAL, T0, Case
 from tests.addons.pipeline.harness import Bench, make_bench
@@ -69,6 +70,30 @@ async def test_a_cohort_is_what_its_subscribers_brought(bench: Bench, case: Case
     assert gross["revenue_all_time_total"] == 30
     empty = await report(bench, case, "cohort-arps?acquisition_start=2020-01-01&acquisition_end=2020-01-31")
     assert (empty["subscribers_count"], empty["arps_48h"]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("seen", "action"),
+    [
+        ({"is_active": True, "expired_at": "2026-04-01"}, "subscribe"),
+        ({"is_active": None, "expired_at": "2026-04-01"}, "subscribe"),  # as lists of chats show some fans
+        ({"is_active": None, "expired_at": "2026-04-01", "renewed_at": "2026-03-20"}, "prolong"),
+        ({"is_active": True, "expired_at": "2026-03-02"}, None),
+        ({"is_active": False, "expired_at": "2026-04-01"}, None),
+    ],
+)
+async def test_the_current_subscription_is_shown_until_it_ends(
+    bench: Bench, case: Case, seen: dict[str, Any], action: str | None
+) -> None:
+    """Whatever list told of the fan last."""
+    bench.services.clock = lambda: datetime(2026, 3, 25, tzinfo=UTC)
+    person = {"fan_id": FAN, "subscribed_at": "2026-03-01", "subscription_price": 10, "regular_price": 12, **seen}
+    with bench.store.write() as conn:
+        assert not ingest.observe(conn, "fans", case.account, [person], observed_at=datetime.now(UTC)).problems
+    rows = {row["fan_id"]: row for row in (await report(bench, case, "fans"))["rows"]}
+    shown = rows[FAN]["subscription_insights"]["current_subscription"]
+    wanted = {"action": action, "type": "regular", "price": 10, "regular_price": 12, "is_free": False}
+    assert shown == (wanted if action else None)
 
 
 async def test_clicks_are_listed_and_counted_by_day(bench: Bench, case: Case) -> None:

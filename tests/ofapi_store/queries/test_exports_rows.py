@@ -13,6 +13,7 @@ from ofapi_store.engine import Store
 from ofapi_store.models.link_revenue import LinkTotal
 from ofapi_store.models.smart_links import SmartLink
 from ofapi_store.queries import exports_rows, ingest
+from ofapi_store.queries import fans as queries
 from ofapi_store.queries.accounts import AccountRow
 from ofapi_store.queries.exports_rows import LISTINGS, Scope
 from ofapi_store.queries.teams import TeamRow
@@ -104,13 +105,18 @@ def test_messages_newest_first_by_options(store: Store, account: AccountRow) -> 
 
 
 def test_fans_by_kind(store: Store, account: AccountRow) -> None:
-    """Expired is also who expired since last seen; people from chats who never subscribed are no fans."""
+    """Expired is also who expired since last seen; people from chats who never subscribed are no fans.
+
+    Lists of chats show some fans without saying whether they are subscribed: their end, still to come, tells.
+    """
     fans = [
         {"fan_id": 1, "is_active": True, "subscribed_at": "2025-03-01", "expired_at": "2025-12-01"},
         {"fan_id": 2, "is_active": True, "subscribed_at": "2025-03-01", "expired_at": "2025-04-01"},
         {"fan_id": 3, "subscribed_at": "2024-03-01", "expired_at": "2024-04-01"},
         {"fan_id": 4, "username": "only-chats"},
         {"fan_id": 5, "is_active": True},
+        {"fan_id": 6, "is_active": None, "subscribed_at": "2025-03-01", "expired_at": "2025-12-01"},
+        {"fan_id": 7, "is_active": False, "subscribed_at": "2025-03-01", "expired_at": "2025-12-01"},
     ]
     put(store, account.id, "fans", fans)
 
@@ -118,10 +124,13 @@ def test_fans_by_kind(store: Store, account: AccountRow) -> None:
         where = scope(account.id, options={"type": kind})
         return [(row[0], bool(row[1])) for row in read(store, "fans", where, ["fan_id", "is_active"], 1)]
 
-    assert found("all") == [(1, True), (2, False), (5, True)]
-    assert found("active") == [(1, True), (5, True)]
-    assert found("expired") == [(2, False)]
-    assert found("latest") == [(1, True), (2, False)]
+    assert found("all") == [(1, True), (2, False), (5, True), (6, True), (7, False)]
+    assert found("active") == [(1, True), (5, True), (6, True)]
+    assert found("expired") == [(2, False), (7, False)]
+    assert found("latest") == [(1, True), (2, False), (6, True), (7, False)]
+    with store.read() as conn:
+        rows = queries.by_ids(conn, account.id, range(9))
+    assert [n for n in sorted(rows) if queries.is_subscribed(rows[n], NOW)] == [1, 5, 6]
 
 
 def test_profiles_name_each_person_once(store: Store, account: AccountRow, team: TeamRow) -> None:
