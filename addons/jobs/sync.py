@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from addons.jobs import links_revenue
 from addons.jobs.registry import GiveUp, Job, JobKind, RetryLater
 from addons.jobs.sync_chats import NEVER, is_new, of_page, oldest
 from addons.jobs.sync_lists import CHATS, CLAIMERS, COLLECTIONS, LISTS, MESSAGES, Listing
@@ -308,6 +309,8 @@ async def sync_account(job: Job, services: Services) -> None:
         raise GiveUp(str(e)) from e
     except Unavailable as e:
         raise RetryLater(e.after_s, str(e)) from e
+    while (await links_revenue.step(services, client.account.id)).left:  # who waits for a sync finds its figures
+        pass
 
 
 async def schedule(_: Job, services: Services) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from addons.jobs import sync
 from addons.jobs.links_revenue import step, wait_for_revenue
-from addons.jobs.registry import load_registry
+from addons.jobs.registry import Registry, load_registry
 from addons.jobs.worker import Worker
 from addons.links.observed import LinkMarks
 from addons.pipeline.ingesting import add_on_observed
 from addons.pipeline.services import Services
+from ofapi_store import outbox
 from ofapi_store.models import metadata
 from ofapi_store.queries import link_dirty, links
 from scripts.simulator import Simulator
@@ -90,6 +92,18 @@ async def test_revenue_is_the_simulators_truth(sim, store, services_of) -> None:
         while (await step(services, account)).left:
             pass
         assert snapshot(services) == before
+
+
+async def test_a_sync_ends_with_the_figures_of_what_it_brought(sim, store, services_of) -> None:
+    """Who waits for `ofapi sync` need not wait for another job, whatever news wait for otherwise."""
+    async with connected(sim, store, services_of) as (services, account):
+        add_on_observed(services, LinkMarks(services.clock, 3600))
+        with store.write() as conn:
+            outbox.enqueue(conn, sync.KIND, {"account": account, "only": list(ONLY)}, key=account)
+        await Worker(services, Registry(sync.JOBS)).run_until_idle()
+        assert compare(services, account, sim) >= 3
+        with store.read() as conn:
+            assert link_dirty.count(conn, account) == 0
 
 
 async def test_synchronous_syncs_what_was_never_synced(sim, sqlite_store, services_of) -> None:
