@@ -302,20 +302,20 @@ def clicks_before(
             query = _HOLDERS.where(c.pool_id == pool, c.id >= ulid_at(start), c.id < ulid_at(end))
             row = conn.execute(query.order_by(order).limit(1)).first()
             if row is not None:
-                best = _of_visit(conn, pool, row, telling) if row.is_duplicate else row
+                best = _of_visit(conn, pool, row, start - window, telling) if row.is_duplicate else row
                 out[pool, at] = (best.id, best.is_bot, best.is_duplicate)
                 break
     return out
 
 
 def _of_visit(
-    conn: Connection, pool: int, last: Row[*tuple[Any, ...]], telling: Sequence[str]
+    conn: Connection, pool: int, last: Row[*tuple[Any, ...]], since: datetime, telling: Sequence[str]
 ) -> Row[*tuple[Any, ...]]:
     """The click that stands for a visitor who came again: the first one, unless only a later one has such parameters."""
     c = CLICKS.c
-    query = _HOLDERS.where(c.pool_id == pool, c.visitor == last.visitor, c.id <= last.id)
+    own = (c.pool_id == pool, c.id >= ulid_at(since), c.id <= last.id, c.visitor == last.visitor)
     visit = []
-    for row in conn.execute(query.order_by(c.id.desc()).limit(_MOST_REPEATS)):
+    for row in conn.execute(_HOLDERS.where(*own).order_by(c.id.desc()).limit(_MOST_REPEATS)):
         visit.append(row)
         if not row.is_duplicate:
             told = (one for one in (row, *visit) if any((one.params or {}).get(name) for name in telling))

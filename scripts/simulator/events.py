@@ -103,14 +103,19 @@ def _link(who: Creator, body: dict[str, Any]) -> Link | None:
     if wanted is None:
         return None
     key = str(wanted)
-    found = who.links.get(key) or next((link for link in who.links.values() if key in {str(link.id), link.code}), None)
+    found = who.links.get(key) or next(
+        (link for link in who.links.values() if key in {str(link.id), link.code, f"c{link.code}"}), None
+    )
     if found is None:
         raise LookupError(f"link {wanted}")
     return found
 
 
 def subscribe(world: World, who: Creator, body: dict[str, Any]) -> dict[str, Any]:
-    """A subscription, new fan or old, through `link` (`campaign:ID`, `trial:ID`, an id or a code) or none; `days`, `price` (cents), `renew`."""
+    """A subscription, new fan or old, through `link` or none; `days`, `price` (cents), `renew`.
+
+    `link` is `campaign:ID`, `trial:ID`, an id, a code, or `cCODE` as in the URL of a campaign.
+    """
     when, link = at(world, body), _link(who, body)
     fan = who.fans.get(int(body["fan"])) if body.get("fan") is not None else None
     if fan is None:

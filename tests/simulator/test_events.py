@@ -47,6 +47,14 @@ def httpx_create(sim: Simulator) -> int:
     )
 
 
+def test_a_link_is_known_by_what_its_url_ends_with(sim: Simulator) -> None:
+    """A code alone may be the id of another link; with the `c` of the URL it is none."""
+    ours = sim.world.creators[0].link_list("campaign")
+    link = ours[-1]
+    fan = sim.happen("subscribe", link=f"c{link.code}")["fan"]
+    assert [claim["fan_id"] for claim in sim.truth.links(sim.creators[0]["id"])[link.key]["claims"]].count(fan) == 1
+
+
 def test_truth_of_a_small_history(sim: Simulator) -> None:
     """Renewals count for the link, stacked links share equally, gaps and refunds count nothing."""
     one, two = httpx_create(sim), httpx_create(sim)
