@@ -11,6 +11,7 @@ from addons.pipeline import pagination, phpquery
 from addons.pipeline.exchange import AccountContext, ApiKey, Request, Team, UpstreamRequest
 
 if TYPE_CHECKING:
+    from addons.config import Config
     from addons.pipeline.services import Services
 
 
@@ -101,3 +102,18 @@ class Selection:
 
 Selector = Callable[[Call], Awaitable[Selection]]
 """What a rule names in `index.handler`. `body` and `upstream` of its call are None."""
+
+
+BodyCheck = Callable[["Config", Mapping[str, Any]], Mapping[str, str]]
+"""What is wrong by field, of the fields that the rule found right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A handler with a look of its own at the body: one 422 tells what it finds together with what the rule finds."""
+
+    run: Handler
+    check: BodyCheck
+
+    def __call__(self, call: Call) -> Awaitable[Answer | UpstreamRequest]:
+        return self.run(call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from addons.compute.api import Answer, Call, Handler
+from addons.compute.api import Answer, Call, Checked, Handler
 from addons.links.finding import parse_ulid
 from addons.links.postbacks import NAME, NOT_TO_SET, VARIABLES, host_has_variable, unknown
 from addons.net import url_check
@@ -16,7 +16,10 @@ from ofapi_store.queries.postbacks import GLOBAL, LinkName, PostbackRow, Respons
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from addons.config import Config
+
 MAX_ID = 2**63 - 1
+SPECIFIC = "campaign_specific"
 
 
 async def list_postbacks(call: Call) -> Answer:
@@ -128,21 +131,28 @@ def _response(row: ResponseRow) -> dict[str, Any]:
 # --- checks ---------------------------------------------------------------------------------------------------------
 
 
-async def _settings(call: Call) -> tuple[dict[str, Any], list[str]]:
-    """Columns, only those that were sent, and the smart links. Raises ValidationFailed naming every field, Forbidden."""
-    body, wrong = call.body, {}
-    scope = body["smart_link_scope"]
-    if problem := _url_problem(call, body["url"]):
-        wrong["url"] = [problem]
+def _problems(config: Config, body: Mapping[str, Any]) -> dict[str, str]:
+    """What the rule cannot say: where the URL leads, and variables that there are none of."""
+    wrong: dict[str, str] = {}
+    if "url" in body and (problem := _url_problem(config, body["url"])):
+        wrong["url"] = problem
     if body.get("body") and (problem := _variable_problem("body", body["body"])):
-        wrong["body"] = [problem]
-    headers = _headers(body.get("headers") or [], wrong)
-    sent = [] if scope == GLOBAL else body.get("smart_link_ids") or []
+        wrong["body"] = problem
+    for i, header in enumerate(body.get("headers") or []):
+        _header_problems(f"headers.{i}", header.get("name") or "", header.get("value") or "", wrong)
+    if body.get("smart_link_scope") == SPECIFIC and body.get("smart_link_ids") == []:
+        wrong["smart_link_ids"] = "The smart link ids field is required when smart link scope is campaign_specific."
+    return wrong
+
+
+async def _settings(call: Call) -> tuple[dict[str, Any], list[str]]:
+    """Columns, only those that were sent, and the smart links. Raises ValidationFailed, Forbidden."""
+    body = call.body
+    scope = body["smart_link_scope"]
+    sent = [] if scope == GLOBAL else body["smart_link_ids"]
     links = list(dict.fromkeys(parse_ulid(link) or link for link in sent))
-    if scope != GLOBAL and (problem := await _links_problem(call, links)):
-        wrong["smart_link_ids"] = [problem]
-    if wrong:
-        raise ValidationFailed(wrong)
+    if problem := await _links_problem(call, links):
+        raise ValidationFailed.of("smart_link_ids", problem)
     if call.key.account_ids is not None and scope == GLOBAL:
         raise Forbidden(
             "This API key is restricted to accounts: it may only make postbacks with smart_link_scope "
@@ -152,12 +162,13 @@ async def _settings(call: Call) -> tuple[dict[str, Any], list[str]]:
     found: dict[str, Any] = {"url": body["url"], "conversion_types": types, "scope": scope}
     found |= {name: body[name] for name in ("http_method", "body") if name in body}
     if "headers" in body:
+        headers = _headers(body["headers"] or [])
         found["headers"] = call.services.secrets.encrypt_json(headers) if headers else None
     return found, links
 
 
-def _url_problem(call: Call, url: str) -> str | None:
-    if problem := url_check.problem(url, call.services.config.network):
+def _url_problem(config: Config, url: str) -> str | None:
+    if problem := url_check.problem(url, config.network):
         return f"The url field {problem}"
     if host_has_variable(url):
         return "The url field must not have a variable in its host."
@@ -172,31 +183,29 @@ def _variable_problem(field: str, text: str) -> str | None:
     return f"The {field} field has an unknown variable {{{names[0][:64]}}}. Known are {known}."
 
 
-def _headers(sent: Sequence[Mapping[str, Any]], wrong: dict[str, list[str]]) -> list[dict[str, str]]:
-    """`[{name, value}]` without empty ones; puts what is wrong into `wrong` by field."""
-    found = []
-    for i, header in enumerate(sent):
-        name, value = header.get("name") or "", header.get("value") or ""
-        if not name and not value:
-            continue
-        field = f"headers.{i}"
-        if not name:
-            wrong[f"{field}.name"] = [f"The {field}.name field is required when {field}.value is present."]
-        elif not NAME.fullmatch(name):
-            wrong[f"{field}.name"] = [f"The {field}.name field format is invalid."]
-        elif name.lower() in NOT_TO_SET:
-            wrong[f"{field}.name"] = [f"The {field}.name field must not be {name}: the request sets it itself."]
-        if not value.replace("\t", " ").isprintable():
-            wrong[f"{field}.value"] = [f"The {field}.value field must be one line of printable characters."]
-        elif problem := _variable_problem(f"{field}.value", value):
-            wrong[f"{field}.value"] = [problem]
-        found.append({"name": name, "value": value})
-    return found
+def _header_problems(field: str, name: str, value: str, wrong: dict[str, str]) -> None:
+    """Puts what is wrong with one header into `wrong`; one that is empty is left out later."""
+    if not name and not value:
+        return
+    if not name:
+        wrong[f"{field}.name"] = f"The {field}.name field is required when {field}.value is present."
+    elif not NAME.fullmatch(name):
+        wrong[f"{field}.name"] = f"The {field}.name field format is invalid."
+    elif name.lower() in NOT_TO_SET:
+        wrong[f"{field}.name"] = f"The {field}.name field must not be {name}: the request sets it itself."
+    if not value.replace("\t", " ").isprintable():
+        wrong[f"{field}.value"] = f"The {field}.value field must be one line of printable characters."
+    elif problem := _variable_problem(f"{field}.value", value):
+        wrong[f"{field}.value"] = problem
+
+
+def _headers(sent: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """`[{name, value}]` without empty ones."""
+    pairs = [(header.get("name") or "", header.get("value") or "") for header in sent]
+    return [{"name": name, "value": value} for name, value in pairs if name or value]
 
 
 async def _links_problem(call: Call, links: Sequence[str]) -> str | None:
-    if not links:
-        return "The smart link ids field is required when smart link scope is campaign_specific."
     possible = [link for link in links if parse_ulid(link)]
     known = await call.services.store.aread_slow(
         smart_links.among_team, call.team.id, possible, only=call.key.account_ids
@@ -207,8 +216,8 @@ async def _links_problem(call: Call, links: Sequence[str]) -> str | None:
 
 HANDLERS: dict[str, Handler] = {
     "postbacks.list": list_postbacks,
-    "postbacks.create": create,
+    "postbacks.create": Checked(create, _problems),
     "postbacks.get": get,
-    "postbacks.update": update,
+    "postbacks.update": Checked(update, _problems),
     "postbacks.delete": delete,
 }

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from addons.compute.api import Answer, Call
+from addons.compute.api import Answer, Call, Checked
 from addons.pipeline import health, pagination, phpquery, validate
 from addons.pipeline.admit import body_limit
 from addons.pipeline.answers import dumps, json_response
@@ -49,7 +50,11 @@ def read_body(parts: Parts, x: Exchange) -> Any:
         return None
     value = validate.read_json(x.request.body, limit=body_limit(parts, x), content_type=kind)
     fields = x.match.rule.spec.body
-    return validate.check_body({} if value is None else value, fields, parts.services.clock()) if fields else value
+    if not fields:
+        return value
+    handler = parts.handlers.get(x.match.rule.spec.handler or "")
+    also = partial(handler.check, parts.config) if isinstance(handler, Checked) else None
+    return validate.check_body({} if value is None else value, fields, parts.services.clock(), also=also)
 
 
 async def call_handler(parts: Parts, x: Exchange, body: Any) -> Answer | UpstreamRequest:

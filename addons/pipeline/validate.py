@@ -103,13 +103,26 @@ def _bare_groups(run: _Pass, sent: Iterable[phpquery.Pair], params: Mapping[str,
         run.wrong(group, f"The {label(group)} field {hint}")
 
 
-def check_body(body: Any, fields: Mapping[str, ParamRule], now: datetime) -> dict[str, Any]:
-    """The JSON object `body` with the declared fields converted and defaulted. Raises ValidationFailed."""
+def check_body(
+    body: Any,
+    fields: Mapping[str, ParamRule],
+    now: datetime,
+    *,
+    also: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None,
+) -> dict[str, Any]:
+    """The JSON object `body` with the declared fields converted and defaulted. Raises ValidationFailed.
+
+    `also`: what else is wrong by field, of the fields that are right by their declarations.
+    """
     if not isinstance(body, dict):
         raise ValidationFailed.of("body", "The request body must be a JSON object.")
     run = _Pass(now, text=False)
     found = {k: v for k, v in body.items() if k not in fields}
     found.update(_fields(run, fields, lambda name, spec: body.get(name, _ABSENT)))
+    if also is not None:
+        wrong = {name.partition(".")[0] for name in run.errors}
+        for name, text in also({name: value for name, value in found.items() if name not in wrong}).items():
+            run.wrong(name, text)
     run.end()
     return found
 

@@ -225,3 +225,29 @@ async def test_a_restricted_key_sees_its_accounts_postbacks(bench: Bench) -> Non
     assert (await send(bench, "POST", body=GOOD, token=token)).status == 403
     wrong = {**GOOD, "smart_link_scope": "campaign_specific", "smart_link_ids": [theirs]}
     assert (await send(bench, "POST", body=wrong, token=token)).status == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, {"url", "conversion_types", "smart_link_scope"}),
+        ({"url": "ftp://x/"}, {"url", "conversion_types", "smart_link_scope"}),
+        (
+            {"url": "https://e.com/{nope}", "body": "{nope}", "headers": [{"name": "X:"}], "smart_link_scope": "all"},
+            {"url", "body", "headers.0.name", "smart_link_scope", "conversion_types"},
+        ),
+        (
+            {"url": "https://e.com/", "headers": [5, {"name": "X:"}], "conversion_types": ["new_subscriber"]},
+            {"headers.0", "smart_link_scope"},  # what stands in a list that is wrong has no number
+        ),
+        (
+            {"url": "https://10.0.0.1/", "conversion_types": ["x"], "smart_link_scope": "campaign_specific"},
+            {"url", "conversion_types.0", "smart_link_ids"},
+        ),
+    ],
+)
+async def test_everything_that_is_wrong_is_named_at_once(bench: Bench, body: dict[str, Any], fields: set[str]) -> None:
+    """One 422, whether the rule says it or only the handler can."""
+    for method, path in (("POST", "smart-link-postbacks"), ("PATCH", "smart-link-postbacks/1")):
+        got = await send(bench, method, path, body)
+        assert (got.status, set(got.json["errors"])) == (422, fields), got.json
