@@ -104,21 +104,6 @@ def subscribed_since(conn: Connection, account_id: str, fan_ids: Iterable[int]) 
     return {row[0]: row[1] for row in conn.execute(query.order_by(c.fan_id).with_for_update(read=True))}
 
 
-def page(
-    conn: Connection,
-    account_id: str,
-    *,
-    after: int = 0,
-    limit: int = 1000,
-    active: bool | None = None,
-) -> list[FanRow]:
-    """By fan id, after the id `after`: for exports and syncs, flat however deep."""
-    query = select(*_COLUMNS).where(FANS.c.account_id == account_id, FANS.c.fan_id > after)
-    if active is not None:
-        query = query.where(FANS.c.is_active.is_(active))
-    return [FanRow(*row) for row in conn.execute(query.order_by(FANS.c.fan_id).limit(limit))]
-
-
 def matching(
     conn: Connection, account_id: str, wanted: Wanted, *, now: datetime, limit: int, offset: int = 0
 ) -> list[int]:

@@ -237,15 +237,18 @@ async def _reach(config: Config) -> str | None:
 def _disk(config: Config) -> Iterator[Finding]:
     for name, folder in (("media.dir", config.media.dir), ("exports.dir", config.exports.dir)):
         there = next(p for p in (folder, *folder.parents) if p.exists())
-        free = shutil.disk_usage(there).free
+        usage = shutil.disk_usage(there)
+        if not usage.total or not _writable(there):
+            text = f"{there} cannot be written, so {name} ({folder}) cannot be used"
+            yield Finding("disk", "wrong", text, "give the gateway's user write permission, or name another folder")
+            continue
+        free = usage.free
         least = max(LOW_DISK_BYTES, config.media.min_free_bytes)
         if free < least:
             text = f"{free / 1e9:.1f} GB free for {name} ({folder})"
             yield Finding("disk", "warning", text, "free space, or move the folder to a larger disk")
         else:
             yield Finding("disk", "ok", f"{free / 1e9:.1f} GB free for {name}")
-        if not _writable(there):
-            yield Finding("disk", "wrong", f"{there} cannot be written", "give the gateway's user write permission")
 
 
 def _writable(folder: Path) -> bool:

@@ -13,6 +13,10 @@
     submitting: "Logging in …",
     checking: "Checking the account …",
   };
+  const SAID = { // in the creator's words, where the attempt's own are for whoever calls the API
+    already_connected: "This OnlyFans account is already connected: there is nothing to do here.",
+    captcha_required: "OnlyFans asks for a captcha, which this page does not solve.",
+  };
   let timer = null;
   let turn = 0; // counts what the creator sent: a status that was asked for before it says nothing about it
   let told = false;
@@ -84,7 +88,7 @@
       return;
     }
     if (status.state === "failed") {
-      error(last.error_message);
+      error(SAID[last.error_code] || last.error_message);
       byId("failed-captcha").hidden = last.error_code !== "captcha_required";
       show("failed");
       tell("onlyfansapi.auth.failed", { message: last.error_message, code: last.error_code, details: last });

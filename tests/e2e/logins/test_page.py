@@ -100,7 +100,7 @@ async def test_a_captcha_ends_the_login(bed: Bed, browser: Browser) -> None:
     await browser.open(link)
     await give(browser, f"captcha+{bed.owner.email}", PASSWORD)
     await browser.wait_for("failed-captcha")
-    assert "raw_data" in await browser.text("error")
+    assert "captcha" in await browser.text("error")
     assert "Browser session" in await browser.text("failed-captcha")
     assert not await browser.js("document.getElementById('form-password').checkVisibility()")
     shown = (await asyncio.to_thread(bed.api.get, f"{link}/status")).json()
@@ -108,6 +108,7 @@ async def test_a_captcha_ends_the_login(bed: Bed, browser: Browser) -> None:
     for told in (shown, polled):
         assert (told["state"], told["progress"]) == ("failed", "failed")
         assert told["lastAttempt"]["error_code"] == "captcha_required"
+        assert "raw_data" in told["lastAttempt"]["error_message"]
         assert told["lastAttempt"]["success"] is False
 
 

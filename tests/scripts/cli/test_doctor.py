@@ -103,6 +103,8 @@ BROKEN: list[tuple[str, Change, str]] = [
     # rules
     ("rules", lambda folder: (folder / "rules/a.yaml").write_text("- id: X"), "ofapi rules check"),
     ("rules", lambda folder: (folder / "rules/a.yaml").unlink(), "rules.dir"),
+    # disk: nobody can make folders there
+    ("disk", lambda folder: write_config(folder, media={"dir": "/proc/ofapi/media"}), "cannot be written"),
     # config
     ("config", lambda folder: (folder / "config.yaml").write_text("listen: {prot: 1}"), "`port`"),
     ("config", lambda folder: (folder / "config.yaml").unlink(), "does not exist"),
