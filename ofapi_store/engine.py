@@ -65,6 +65,11 @@ class Store:
             engines.writer.dispose()
             raise
 
+    @property
+    def reads_inline(self) -> bool:
+        """Whether `aread` runs on the event loop."""
+        return self._writer is not None
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A Core connection in autocommit mode. On SQLite it is the calling thread's own, kept open."""

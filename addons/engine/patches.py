@@ -23,6 +23,14 @@ from addons.engine.layer import GatewayHttpLayer
 from addons.engine.policy import Policy
 from addons.engine.stream import GatewayStream
 
+
+def _get_all(self: http.Headers, name: str | bytes) -> list[str]:
+    """`Headers.get_all`, which each header that is looked at goes through: one pass, nothing decoded but what is found."""
+    key = (name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")).lower()
+    size = len(key)
+    return [v.decode("utf-8", "surrogateescape") for k, v in self.fields if len(k) == size and k.lower() == key]
+
+
 REPLACED: tuple[tuple[ModuleType | type, str, object], ...] = (
     (mode_servers, "ProxyConnectionHandler", GatewayConnection),
     (http_layers, "HttpStream", GatewayStream),
@@ -36,6 +44,7 @@ REPLACED: tuple[tuple[ModuleType | type, str, object], ...] = (
     (_http3, "format_error", errorpages.format_body),
     # the type check of every field of every message, a debugging aid that is a tenth of a request's time
     (http.MessageData, "__post_init__", lambda self: None),
+    (http.Headers, "get_all", _get_all),
 )
 
 

@@ -67,6 +67,11 @@ def value_of(parsed: Iterable[Pair], name: str) -> str | None:
     return found
 
 
+def head(name: str) -> str:
+    """What stands before the first bracket: PHP puts all names with one head into one value."""
+    return name.partition("[")[0]
+
+
 @lru_cache(maxsize=1024)
 def dotted(name: str) -> str:
     """Laravel's spelling of a name in errors: `filter[total_spent]` → `filter.total_spent`."""

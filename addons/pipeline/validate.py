@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -55,7 +55,10 @@ def check_query(
     _dot_names(run, sent, params)
     _bare_groups(run, sent, params, computed=computed)
     found = {p.name: p.value for p in sent if p.name not in params}
-    found.update(_fields(run, params, lambda name, spec: _sent_value(sent, name, spec)))
+    heads = {phpquery.head(pair.name) for pair in sent}
+    found.update(
+        _fields(run, params, lambda n, spec: _sent_value(sent, n, spec) if phpquery.head(n) in heads else None)
+    )
     run.end()
     return found
 
@@ -94,13 +97,21 @@ def _dot_names(run: _Pass, sent: Iterable[phpquery.Pair], params: Mapping[str, P
 
 def _bare_groups(run: _Pass, sent: Iterable[phpquery.Pair], params: Mapping[str, ParamRule], *, computed: bool) -> None:
     """`filter=red` or `filter[]=red` names none of the filters and would filter nothing."""
-    known = [name.removesuffix("[]") for name in params if "[" in name.removesuffix("[]")]
-    groups = {name.partition("[")[0] for name in known} | ({"filter"} if computed else set())
-    groups -= {phpquery.list_name(name) for name in params}
+    known, groups = _groups(tuple(params), computed=computed)
+    if not groups:
+        return
     for group in sorted(groups & {phpquery.list_name(pair.name) for pair in sent}):
         right = ", ".join(name for name in known if name.startswith(f"{group}["))
         hint = f"must be an array. Use bracket syntax: {right}." if right else "is not supported here."
         run.wrong(group, f"The {label(group)} field {hint}")
+
+
+@lru_cache(maxsize=1024)
+def _groups(params: tuple[str, ...], *, computed: bool) -> tuple[list[str], frozenset[str]]:
+    """The parameters in groups, and the groups that are no parameters themselves."""
+    known = [name.removesuffix("[]") for name in params if "[" in name.removesuffix("[]")]
+    groups = {phpquery.head(name) for name in known} | ({"filter"} if computed else set())
+    return known, frozenset(groups - {phpquery.list_name(name) for name in params})
 
 
 def check_body(

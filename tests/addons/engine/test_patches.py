@@ -7,6 +7,8 @@ import inspect
 from typing import Any
 
 import pytest
+from mitmproxy import http as mitm_http
+from mitmproxy.coretypes import multidict
 from mitmproxy.proxy import server
 from mitmproxy.proxy.layers import http
 from mitmproxy.proxy.layers.http import _base, _http1, _http2
@@ -75,6 +77,25 @@ def test_install_puts_every_part_in_place() -> None:
         assert getattr(module, name) is replacement
     assert GatewayHttp1Server.policy is policy
     assert _http1.make_error_response(400, "x").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("name", ["set-cookie", b"Set-Cookie", "SET-COOKIE", "x-\udcff", "absent", ""])
+def test_headers_are_found_as_before(name: str | bytes) -> None:
+    """The quicker lookup of headers finds what mitmproxy's own does: any case, repeated names, bytes that are no UTF-8."""
+    fields = [(b"Set-Cookie", b"a=1"), (b"X-\xff", b"\xfe"), (b"set-cookie", b"b=2"), (b"Accept", b"*/*")]
+    patches.install(Policy())
+    expected = [
+        v.decode("utf-8", "surrogateescape") for v in multidict.MultiDict.get_all(headers_of(fields), _raw(name))
+    ]
+    assert headers_of(fields).get_all(name) == expected
+
+
+def _raw(name: str | bytes) -> bytes:
+    return name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
+
+
+def headers_of(fields: list[tuple[bytes, bytes]]) -> mitm_http.Headers:
+    return mitm_http.Headers(fields)
 
 
 def test_a_missing_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from ofapi_store.errors import SchemaOutdated, StoreUnavailable
 class Db:
     """Answers, raises or hangs."""
 
+    reads_inline = False
+
     def __init__(self) -> None:
         self.result: Any = 1
         self.reads = 0

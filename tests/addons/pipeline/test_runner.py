@@ -176,6 +176,8 @@ async def test_on_error_fail_fails_the_request(services: Services, account: Acco
 class Down:
     """A store that cannot be reached, or only after a while."""
 
+    reads_inline = False
+
     def __init__(self, after_s: float) -> None:
         self.after_s = after_s
 
