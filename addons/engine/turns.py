@@ -13,6 +13,8 @@ from typing import Protocol
 
 ROUNDS = 16
 """Most rounds in one turn of the event loop: pipelined requests of one client must not keep the others waiting."""
+ENOUGH = 128
+"""Events after which no further round begins: nor must the pipelines of many clients keep a new one waiting."""
 
 
 class Waiting(Protocol):
@@ -43,13 +45,17 @@ class Turns:
 
     def _run(self) -> None:
         self._due = False
+        served = 0
         for _ in range(ROUNDS):
+            served += len(self._waiting)
             for _ in range(len(self._waiting)):
                 connection = self._waiting.popleft()
                 if connection.turn():
                     self._waiting.append(connection)
             if not self._waiting:
                 return
+            if served >= ENOUGH:
+                break
         self._arm()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from addons.engine.turns import ROUNDS, Turns, turns_of
+from addons.engine.turns import ENOUGH, ROUNDS, Turns, turns_of
 
 
 class Connection:
@@ -75,3 +75,16 @@ def test_each_loop_has_its_own() -> None:
     second, seen = asyncio.run(serve())
     assert first is not second
     assert seen == ["new"]
+
+
+async def test_many_busy_connections_let_the_loop_go_on() -> None:
+    """With many connections fewer rounds make a turn: it ends with the round that served ENOUGH events."""
+    seen: list[str] = []
+    turns = Turns(asyncio.get_running_loop())
+    count = ENOUGH // 2 + 1
+    for at in range(count):
+        turns.add(Connection(str(at), 4, seen))
+    await asyncio.sleep(0)
+    assert len(seen) == 2 * count
+    await asyncio.sleep(0)
+    assert len(seen) == 4 * count
