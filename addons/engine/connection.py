@@ -21,6 +21,8 @@ from mitmproxy.utils import asyncio_utils
 from addons.engine.turns import turns_of
 
 JOINED_BYTES = 256 * 1024
+MOST_WAITING = 8
+"""Events that may wait before no more is read: of at most 64 KiB each, as mitmproxy reads."""
 _SOON = (events.DataReceived, events.HookCompleted)
 
 
@@ -42,10 +44,10 @@ class GatewayConnection(ProxyConnectionHandler):
         self._events.append(event)
         if self._active:  # called by a hook that an event of this connection has just run
             return
-        if not isinstance(event, _SOON):
-            while self._events:
-                self._next()
-        elif not self._waits:
+        if not isinstance(event, _SOON):  # what it causes, a whole pipeline perhaps, waits for its turn
+            while self._next() is not event:
+                pass
+        if self._events and not self._waits:
             self._waits = True
             self._turns.add(self)
 
@@ -56,13 +58,15 @@ class GatewayConnection(ProxyConnectionHandler):
         self._waits = bool(self._events)
         return self._waits
 
-    def _next(self) -> None:
+    def _next(self) -> events.Event:
+        event = self._events.popleft()
         self._active = True
         self.timeout_watchdog.register_activity()
         try:
-            self._serve(self._events.popleft())
+            self._serve(event)
         finally:
             self._active = False
+        return event
 
     def _serve(self, event: events.Event) -> None:
         try:
@@ -109,7 +113,8 @@ class GatewayConnection(ProxyConnectionHandler):
             io = self.transports.get(connection)
             if io is None or io.writer is None or io.writer.is_closing():
                 continue
-            joined = len(chunks) > 1 and sum(map(len, chunks)) <= JOINED_BYTES
+            stream = connection.transport_protocol == "tcp"  # datagrams stay apart
+            joined = stream and len(chunks) > 1 and sum(map(len, chunks)) <= JOINED_BYTES
             for chunk in [b"".join(chunks)] if joined else chunks:
                 io.writer.write(chunk)
 
@@ -146,7 +151,9 @@ class GatewayConnection(ProxyConnectionHandler):
                 watchdog.can_timeout.set()
 
     async def drain_writers(self) -> None:
-        """Wait until what was written is on its way, if anything still waits here."""
+        """Wait until what was read is served and what was written is on its way, if much still waits here."""
+        while len(self._events) > MOST_WAITING:  # noqa: ASYNC110 (they are served in the next turn of the loop)
+            await asyncio.sleep(0)
         for io in self.transports.values():
             writer = io.writer
             if writer is None:

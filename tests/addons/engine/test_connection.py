@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socketserver
+import threading
+import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,11 +16,13 @@ from typing import Any, cast
 
 import pytest
 from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.connection import Server
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
 
-from addons.engine.connection import JOINED_BYTES, GatewayConnection
+from addons.engine.connection import JOINED_BYTES, MOST_WAITING, GatewayConnection
+from addons.engine.turns import ROUNDS
 
 
 @dataclass
@@ -181,3 +187,84 @@ async def test_a_crash_is_logged_and_loses_nothing_sent(caplog: pytest.LogCaptur
             writer.write(b"good")
             assert await reader.readexactly(4) == b"part"
     assert "a layer has crashed" in caplog.text
+
+
+async def test_an_event_served_at_once_does_not_drag_a_pipeline_along() -> None:
+    """What the caller waits for is served now; the chain of hooks that it starts takes turns with the event loop."""
+    served: list[int] = []
+
+    def script(client: Any, event: events.Event) -> Iterator[commands.Command]:
+        if isinstance(event, events.DataReceived):
+            yield commands.RequestWakeup(0)
+        elif isinstance(event, (events.Wakeup, events.HookCompleted)):
+            served.append(len(served))
+            if len(served) < 1000:
+                yield Ping(len(served))
+            else:
+                yield commands.SendData(client, b"end")
+
+    async with connected(script, at_once) as (_, reader, writer):
+        writer.write(b"a")
+        turns = 0
+        while len(served) < 1000:
+            await asyncio.sleep(0)
+            turns += bool(served)
+        assert await reader.readexactly(3) == b"end"
+    assert turns >= 1000 // ROUNDS
+
+
+class Pouring(socketserver.BaseRequestHandler):
+    """Sends as fast as it is read."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"x" * POURED)
+
+
+POURED = 1_000_000
+
+
+async def test_no_more_is_read_than_is_served() -> None:
+    """However many upstream connections send at once, only a few events wait: reading stops until they are served."""
+    most = total = 0
+
+    def script(client: Any, event: events.Event) -> Iterator[commands.Command]:
+        nonlocal most, total
+        if isinstance(event, events.DataReceived) and event.connection is client:
+            for _ in range(30):
+                yield commands.OpenConnection(Server(address=pouring.server_address))
+        elif isinstance(event, events.DataReceived):
+            time.sleep(0.001)  # slower than upstream
+            most = max(most, len(handler._events))
+            total += len(event.data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Pouring) as pouring:
+        pouring.socket.listen(30)
+        threading.Thread(target=pouring.serve_forever, daemon=True).start()
+        async with connected(script, at_once) as (handler, _, writer):
+            handler.max_conns = defaultdict(lambda: asyncio.Semaphore(30))
+            writer.write(b"a")
+            while total < 30 * POURED:
+                await asyncio.sleep(0.01)
+        pouring.shutdown()
+    assert most <= MOST_WAITING + 30
+
+
+@pytest.mark.parametrize(("protocol", "writes"), [("tcp", [b"onetwo"]), ("udp", [b"one", b"two"])])
+async def test_datagrams_stay_apart(protocol: Any, writes: list[bytes]) -> None:
+    """Only on a stream may two messages leave as one."""
+    written: list[bytes] = []
+
+    def script(client: Any, event: events.Event) -> Iterator[commands.Command]:
+        if isinstance(event, events.DataReceived):
+            client.transport_protocol = protocol
+            yield commands.SendData(client, b"one")
+            yield commands.SendData(client, b"two")
+
+    async with connected(script, at_once) as (handler, reader, writer):
+        out = handler.transports[handler.client].writer
+        assert isinstance(out, asyncio.StreamWriter)
+        write = out.write
+        out.write = lambda data: (written.append(data), write(data))[1]  # type: ignore[method-assign]
+        writer.write(b"a")
+        assert await reader.readexactly(6) == b"onetwo"
+    assert written == writes
