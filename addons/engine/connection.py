@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from mitmproxy import flow
@@ -23,6 +24,7 @@ from addons.engine.turns import turns_of
 JOINED_BYTES = 256 * 1024
 MOST_WAITING = 8
 """Events that may wait before no more is read: of at most 64 KiB each, as mitmproxy reads."""
+_mark_killed: Callable[[flow.Flow], None] = flow.Flow.kill
 _SOON = (events.DataReceived, events.HookCompleted)
 
 
@@ -165,3 +167,10 @@ class GatewayConnection(ProxyConnectionHandler):
         else:
             return
         await super().drain_writers()  # type: ignore[no-untyped-call]
+
+
+def kill(self: flow.Flow) -> None:
+    """mitmproxy's own leaves the hook of an intercepted flow waiting for ever, and its client too."""
+    _mark_killed(self)
+    if self._resume_event is not None:
+        self._resume_event.set()

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from mitmproxy import http
+from mitmproxy import flow, http
 from mitmproxy.addons import next_layer
 from mitmproxy.proxy import layers, mode_servers
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _http1, _http2, _http3
 
 from addons.engine import errorpages
-from addons.engine.connection import GatewayConnection
+from addons.engine.connection import GatewayConnection, kill
 from addons.engine.http1 import GatewayHttp1Client, GatewayHttp1Server
 from addons.engine.http2 import GatewayHttp2Server
 from addons.engine.layer import GatewayHttpLayer
@@ -33,6 +33,7 @@ def _get_all(self: http.Headers, name: str | bytes) -> list[str]:
 
 REPLACED: tuple[tuple[ModuleType | type, str, object], ...] = (
     (mode_servers, "ProxyConnectionHandler", GatewayConnection),
+    (flow.Flow, "kill", kill),
     (http_layers, "HttpStream", GatewayStream),
     (http_layers, "Http1Server", GatewayHttp1Server),
     (http_layers, "Http1Client", GatewayHttp1Client),

@@ -7,13 +7,14 @@ import inspect
 from typing import Any
 
 import pytest
+from mitmproxy import flow
 from mitmproxy import http as mitm_http
 from mitmproxy.coretypes import multidict
 from mitmproxy.proxy import server
 from mitmproxy.proxy.layers import http
 from mitmproxy.proxy.layers.http import _base, _http1, _http2
 
-from addons.engine import patches
+from addons.engine import connection, patches
 from addons.engine.connection import GatewayConnection
 from addons.engine.http1 import GatewayHttp1Server
 from addons.engine.layer import GatewayHttpLayer
@@ -38,6 +39,8 @@ def originals() -> dict[str, Any]:
         "handle_connection": server.ConnectionHandler.handle_connection,
         "hook_task": server.ConnectionHandler.hook_task,
         "handle_hook": handler.handle_hook,
+        "kill": connection._mark_killed,
+        "wait_for_resume": flow.Flow.wait_for_resume,
         "open_connection": server.ConnectionHandler.open_connection,
     }
 
@@ -54,6 +57,8 @@ DIGESTS = {
     "handle_client": "01f1b7cc991c4711",
     "handle_connection": "95c3f93e9824e527",
     "hook_task": "9ac7970160526268",
+    "kill": "f5f3dc0e1a2a7f92",
+    "wait_for_resume": "a333ab3b51300b44",
     "handle_hook": "9f8b52fd798203c9",
 }
 

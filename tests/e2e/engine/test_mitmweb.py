@@ -117,3 +117,26 @@ async def test_flows_are_bounded_under_load() -> None:
             assert len(view._store) <= 25 + 55
             run.master.addons.get("ofapi-retention").sweep()
             assert len(view._store) == 25
+
+
+@pytest.mark.parametrize("when", ["~q", "~s"])
+async def test_an_intercepted_flow_waits_alone_until_it_goes_on_or_is_killed(when: str) -> None:
+    """Others are served meanwhile; resumed, it is answered; killed, its client is told by the end of the connection."""
+    async with upstream(lambda s: reply()) as up, web_engine(FakeGateway(up.url)) as (run, _):
+        run.master.options.update(intercept=f"{when} & ~u held")
+        view = run.master.addons.get("view")
+
+        async def held() -> Any:
+            await until(lambda: any(flow.intercepted for flow in view))
+            return next(flow for flow in view if flow.intercepted)
+
+        async with client(run.port) as c, client(run.port) as other:
+            asking = asyncio.create_task(c.ask("GET", "/held"))
+            flow = await held()
+            assert (await other.ask("GET", "/x")).status == 200
+            flow.resume()
+            assert (await asking).status == 200
+            await c.send(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+            (await held()).kill()
+            assert await asyncio.wait_for(c.reader.read(), 5) == b""
+        await until(lambda: len(run.gateway.after_calls) == 3)
