@@ -78,7 +78,9 @@ class GatewayConnection(ProxyConnectionHandler):
             finally:
                 if self._unsent:
                     self._send()
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # a panic of an extension in Rust is no Exception; the turns of all others go on
             self.log("a layer has crashed", logging.ERROR, exc_info=True)
 
     def _obey(self, command: commands.Command) -> None:

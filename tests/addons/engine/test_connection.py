@@ -171,14 +171,21 @@ async def test_what_was_sent_before_a_close_arrives() -> None:
         assert await reader.read() == b"bye"
 
 
-async def test_a_crash_is_logged_and_loses_nothing_sent(caplog: pytest.LogCaptureFixture) -> None:
+class Panic(BaseException):
+    """What a crash of an extension in Rust raises, with this very base."""
+
+
+@pytest.mark.parametrize("crash", [RuntimeError, Panic])
+async def test_a_crash_is_logged_and_loses_nothing_sent(
+    crash: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     """A layer that raises is logged; what it had sent goes out, and the next event is served."""
 
     def script(client: Any, event: events.Event) -> Iterator[commands.Command]:
         if isinstance(event, events.DataReceived):
             yield commands.SendData(client, b"part")
             if event.data == b"bad":
-                raise RuntimeError("broken layer")
+                raise crash("broken layer")
 
     with caplog.at_level(logging.ERROR):
         async with connected(script, at_once) as (_, reader, writer):
