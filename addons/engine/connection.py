@@ -7,6 +7,7 @@ then waits for that lock and costs a task, a future and a turn of the loop. Here
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 from mitmproxy import flow
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.utils import asyncio_utils
@@ -24,6 +26,8 @@ from addons.engine.turns import turns_of
 JOINED_BYTES = 256 * 1024
 MOST_WAITING = 8
 """Events that may wait before no more is read: of at most 64 KiB each, as mitmproxy reads."""
+MOST_UNREAD = 1024 * 1024
+"""Bytes that the client may leave unread before its next request is looked at: pipelined answers cost memory."""
 _mark_killed: Callable[[flow.Flow], None] = flow.Flow.kill
 _SOON = (events.DataReceived, events.HookCompleted)
 
@@ -140,6 +144,8 @@ class GatewayConnection(ProxyConnectionHandler):
         task.add_done_callback(self._hooks.discard)
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
+        if isinstance(hook, HttpRequestHeadersHook):
+            await self._until_client_reads()
         watchdog = self.timeout_watchdog
         watchdog.can_timeout.clear()
         watchdog.blocker += 1
@@ -153,6 +159,13 @@ class GatewayConnection(ProxyConnectionHandler):
             if watchdog.blocker == 0:
                 watchdog.register_activity()
                 watchdog.can_timeout.set()
+
+    async def _until_client_reads(self) -> None:
+        io = self.transports.get(self.client)
+        writer = io.writer if io is not None else None
+        if isinstance(writer, asyncio.StreamWriter) and writer.transport.get_write_buffer_size() > MOST_UNREAD:
+            with contextlib.suppress(OSError):  # it has gone: the layers are told by another event
+                await writer.drain()
 
     async def drain_writers(self) -> None:
         """Wait until what was read is served and what was written is on its way, if much still waits here."""

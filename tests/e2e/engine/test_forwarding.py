@@ -313,3 +313,21 @@ async def test_streaming_mode_never_holds(tmp_path: Path) -> None:
         release.set()
         assert await c.reader.readexactly(5) == b"later"
     server.close()
+
+
+async def test_a_client_that_does_not_read_gets_no_more_answers_made(tmp_path: Path) -> None:
+    """Pipelined requests wait while their answers are left unread, and are all answered once the client reads."""
+    body, count = b"x" * 50_000, 1000
+
+    async def local(x: Exchange) -> Response:
+        return Response(200, Headers([("Content-Type", "application/json")]), body)
+
+    async with engine(FakeGateway("", local=local), tmp_path) as run, client(run.port) as c:
+        await c.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * count)
+        begun = 0
+        while not begun or begun < len(run.gateway.begun):
+            begun = len(run.gateway.begun)
+            await asyncio.sleep(0.5)
+        assert begun < count / 2
+        for _ in range(count):
+            assert (await c.read()).body == body
