@@ -7,14 +7,14 @@ caches: at 16 connections a request costs a sixth less than when each connection
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
-ROUNDS = 16
-"""Most rounds in one turn of the event loop: pipelined requests of one client must not keep the others waiting."""
-ENOUGH = 128
-"""Events after which no further round begins: nor must the pipelines of many clients keep a new one waiting."""
+SLICE_S = 0.02
+"""Longest time until the event loop goes on: neither a pipeline nor a thousand clients keep a new one waiting."""
 
 
 class Waiting(Protocol):
@@ -28,7 +28,8 @@ class Waiting(Protocol):
 class Turns:
     """The connections of one event loop that have events waiting, in the order in which they came."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, timer: Callable[[], float] = time.perf_counter) -> None:
+        self._timer = timer
         self._loop = weakref.ref(loop)
         self._waiting: deque[Waiting] = deque()
         self._due = False
@@ -45,18 +46,15 @@ class Turns:
 
     def _run(self) -> None:
         self._due = False
-        served = 0
-        for _ in range(ROUNDS):
-            served += len(self._waiting)
-            for _ in range(len(self._waiting)):
-                connection = self._waiting.popleft()
-                if connection.turn():
-                    self._waiting.append(connection)
-            if not self._waiting:
-                return
-            if served >= ENOUGH:
+        until = self._timer() + SLICE_S
+        while self._waiting:
+            connection = self._waiting.popleft()
+            if connection.turn():
+                self._waiting.append(connection)
+            if self._timer() >= until:
                 break
-        self._arm()
+        if self._waiting:
+            self._arm()
 
 
 _TURNS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = weakref.WeakKeyDictionary()

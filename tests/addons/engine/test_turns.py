@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from addons.engine.turns import ENOUGH, ROUNDS, Turns, turns_of
+import pytest
+
+from addons.engine import turns as turns_module
+from addons.engine.turns import Turns, turns_of
 
 
 class Connection:
@@ -30,18 +33,20 @@ async def test_connections_take_turns() -> None:
     assert "".join(seen) == "abcaca"
 
 
-async def test_a_busy_connection_lets_the_loop_go_on() -> None:
-    """After ROUNDS rounds the loop gets its turn: whatever else is ready runs before the rest of a long pipeline."""
+@pytest.mark.parametrize("connections", [1, 3])
+async def test_busy_connections_let_the_loop_go_on(connections: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After SLICE_S the loop gets its turn, in the middle of a round too; nobody is served twice before the others once."""
     seen: list[str] = []
-    turns = Turns(asyncio.get_running_loop())
-    turns.add(Connection("x", 3 * ROUNDS, seen))
+    monkeypatch.setattr(turns_module, "SLICE_S", 4)
+    turns = Turns(asyncio.get_running_loop(), timer=lambda: len(seen))
+    for at in range(connections):
+        turns.add(Connection(str(at), 12, seen))
     between = []
-    for _ in range(3):
+    for _ in range(3 * connections + 1):
         await asyncio.sleep(0)
         between.append(len(seen))
-    assert between == [ROUNDS, 2 * ROUNDS, 3 * ROUNDS]
-    await asyncio.sleep(0)
-    assert len(seen) == 3 * ROUNDS
+    assert between == [*range(4, 12 * connections + 1, 4), 12 * connections]
+    assert seen == [str(at) for at in range(connections)] * 12
 
 
 async def test_one_that_had_its_turn_can_come_again() -> None:
@@ -75,16 +80,3 @@ def test_each_loop_has_its_own() -> None:
     second, seen = asyncio.run(serve())
     assert first is not second
     assert seen == ["new"]
-
-
-async def test_many_busy_connections_let_the_loop_go_on() -> None:
-    """With many connections fewer rounds make a turn: it ends with the round that served ENOUGH events."""
-    seen: list[str] = []
-    turns = Turns(asyncio.get_running_loop())
-    count = ENOUGH // 2 + 1
-    for at in range(count):
-        turns.add(Connection(str(at), 4, seen))
-    await asyncio.sleep(0)
-    assert len(seen) == 2 * count
-    await asyncio.sleep(0)
-    assert len(seen) == 4 * count
