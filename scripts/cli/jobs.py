@@ -104,7 +104,10 @@ def retry(job: JobArg) -> None:
 
 @app.command("cancel")
 def cancel(job: JobArg) -> None:
-    """Cancel a job; a worker that runs it stops within a second, and what waited for it fails."""
+    """Cancel a job; a worker that runs it stops within a second.
+
+    What waited for it, an export or a login, fails.
+    """
     from addons.jobs import leasing
     from ofapi_store import outbox
     from ofapi_store.types import now_utc
