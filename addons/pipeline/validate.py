@@ -88,7 +88,7 @@ def _dot_names(run: _Pass, sent: Iterable[phpquery.Pair], params: Mapping[str, P
     """`filter.online=1` would be dropped silently by upstream: say so instead."""
     if not any("." in pair.name for pair in sent):
         return
-    groups = {"filter"} | {name.partition("[")[0] for name in params if "[" in name}
+    groups = {"filter"} | {phpquery.head(name) for name in params if "[" in name}
     for pair in sent:
         if "." in pair.name and pair.name.partition(".")[0] in groups:
             right = phpquery.bracketed(pair.name)
